@@ -21,7 +21,7 @@ from runner.declare.config import CONF
 from runner.declare.overrides import Overrides
 from runner.errors import ConfigError, JournalError, StorageError
 from runner.record import faults
-from runner.record.journal import read_journal
+from runner.record.journal import Journal, read_journal
 from runner.run.signals import StopFlag
 from runner.sweep.compose import SweepPlanner, distinct
 from runner.sweep.conductor import Conductor, base_of
@@ -414,6 +414,23 @@ def test_a_run_killed_before_its_first_event_starts_anew(serial: Path, tmp_path:
 
     assert resume_sweep(folder, quiet=True) == 0
     assert numbers(folder) == numbers(serial)
+
+
+def test_a_run_whose_journal_cannot_be_read_is_damaged_and_not_running(
+    serial: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Line 9 says something else than its checksum; it is running only while somebody writes it."""
+    task = SweepDirectory.existing(serial).tasks()[1]
+    journal = task.directory / "journal.jsonl"
+
+    def unreadable(*_: object, **__: object) -> Row:
+        raise JournalError(f"line 9 of {journal} is no event")
+
+    monkeypatch.setattr("runner.sweep.member.resume", unreadable)
+    row = carry_out(task, StopFlag(""))
+    assert (row["status"], row["reason"]) == ("damaged", f"line 9 of {journal} is no event")
+    with Journal.append_to(journal):
+        assert carry_out(task, StopFlag(""))["status"] == "running"
 
 
 def test_two_processes_cannot_carry_out_one_sweep(serial: Path) -> None:

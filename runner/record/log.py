@@ -304,6 +304,10 @@ class EventLog(Looked):
         read = self._file.read(end - first, first)
         return [read[starts[place] - first : starts[place + 1] - first - 1] for place in places]
 
+    def checksum(self, place: int) -> str:
+        """The checksum of one line, which is one of all before it too."""
+        return self.text(place)[-len('01234567"}') : -len('"}')].decode("ascii", "replace")
+
     @property
     def spoiled(self) -> Sequence[int]:
         """Where jobs ended because they could not be simulated."""

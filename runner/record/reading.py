@@ -41,6 +41,16 @@ def read_result(path: Path) -> dict[str, Any]:
     """
     content = read_object(path)
     check_result(content, path, whole=True)
+    check_told(content, path)
+    return content
+
+
+def check_told(content: Mapping[str, Any], path: Path) -> None:
+    """Refuse a result.json that is another than its journal ends with.
+
+    Raises:
+        ConfigError: naming what differs.
+    """
     journal = path.with_name(JOURNAL)
     told = result_at_end(journal) if is_there(journal) else None
     if told is not None:
@@ -50,7 +60,6 @@ def read_result(path: Path) -> dict[str, Any]:
                 raise damaged(
                     path, f"{name} is {shown(found.get(name))}, {shown(told.get(name))} in its journal"
                 )
-    return content
 
 
 def read_sessions(path: Path) -> list[dict[str, Any]]:

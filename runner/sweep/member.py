@@ -232,13 +232,22 @@ def _carry_out(task: Task, stop: StopFlag) -> Row:
     except Interrupted:
         return task.row(status="waiting", reason="the sweep was stopped before this run began")
     except JournalError as error:
-        return task.row(status="running", exit_code=error.exit_code, reason=str(error))
+        status = "running" if _is_open(task.directory / JOURNAL) else "damaged"
+        return task.row(status=status, exit_code=error.exit_code, reason=str(error))
     except RunnerError as error:
         return task.fail(str(error), error.exit_code)
     except Exception as error:
         return task.fail(in_words(error))
     facts = {name: getattr(result, name) for name in RESULT}
     return task.row(**facts, reason=result.stop_reason)
+
+
+def _is_open(journal: Path) -> bool:
+    """Whether somebody writes a journal, which may be anything."""
+    try:
+        return is_open(journal)
+    except (OSError, RunnerError):
+        return False
 
 
 def _begun(journal: Path) -> bool:

@@ -64,6 +64,8 @@ class UploadState:
     """The MLflow experiment that it is in."""
     synced: int = 0
     """Events at the start of the journal that are in the store."""
+    crc: str = ""
+    """Checksum of the last of these."""
     phase: str = "starting"
     """starting | uploading | offline | failed | synced."""
     message: str = ""
@@ -105,7 +107,7 @@ class UploadState:
 
 
 KINDS: dict[str, Check] = {
-    **dict.fromkeys(("uri", "phase", "message", "note", "fingerprint"), is_text),
+    **dict.fromkeys(("uri", "phase", "message", "note", "fingerprint", "crc"), is_text),
     **dict.fromkeys(("run_id", "experiment_id", "experiment"), maybe(is_text)),
     **dict.fromkeys(("synced", "failures", "uploader"), is_count),
     "since": maybe(is_number),

@@ -35,6 +35,9 @@ PROBE_TIMEOUT = 2
 ID_TAG = "runner.run_id"
 """The tag by which a run is found again."""
 
+JOURNAL_TAG = "runner.journal"
+"""The tag that says of which journal it is: how many lines it had, and the checksum of the last."""
+
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """Tells MLflow's pages to show runs with metrics, not traces of language models."""
 
@@ -120,6 +123,11 @@ class Store:
             max_results=1,
         )
         return found[0].info.run_id if found else None
+
+    def tag(self, mlflow_run_id: str, name: str) -> str | None:
+        """A tag of a run; None where it has none of this name."""
+        found: str | None = self._call(self._client.get_run, mlflow_run_id).data.tags.get(name)
+        return found
 
     def create_run(self, run_id: str, name: str, started: float, tags: Mapping[str, str]) -> str:
         """A new MLflow run that carries our id from its first moment."""

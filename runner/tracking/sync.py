@@ -9,6 +9,7 @@ import logging
 import os
 import tempfile
 import time
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
@@ -16,14 +17,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from runner.errors import JournalError, StorageError
+from runner.errors import ConfigError, ConfigWarning, JournalError, StorageError
 from runner.record.directory import JOURNAL
 from runner.record.events import RunStarted
-from runner.record.files import read_mapping
-from runner.record.journal import JournalReader, is_open, opening, read_journal
+from runner.record.files import read_mapping, read_object
+from runner.record.journal import JournalReader, is_begun, is_open, opening, read_journal
 from runner.record.lock import lock
 from runner.record.log import first
-from runner.record.packed import is_there
+from runner.record.packed import is_there, open_kept
+from runner.record.reading import check_told
 from runner.record.redaction import redact
 from runner.tracking.config import TrackingConfig, from_environment
 from runner.tracking.parent import describe_parent
@@ -39,14 +41,17 @@ from runner.tracking.presentation import (
     tags,
 )
 from runner.tracking.report import FILE, SyncReport, UploadState, file_of, report_of, runs_of, together
-from runner.tracking.store import BATCH, Store, StoreError, absolute, is_server
+from runner.tracking.store import BATCH, JOURNAL_TAG, Store, StoreError, absolute, is_server
 from runner.tracking.translation import Point, Translation
 from runner.tracking.views import STARTED
+
+RESULT = "result.json"
+"""What a run came to."""
 
 FILES = (
     "config.yaml",
     "session.json",
-    "result.json",
+    RESULT,
     "calibration.json",
     "noise_model.json",
     "runner.log",
@@ -54,6 +59,9 @@ FILES = (
     "forecast.json",
 )
 """Files of a run directory that go to MLflow as they are, with everything in figures/."""
+
+BEGUN = ("config.yaml", "calibration.json", "runner.log")
+"""Those of them that are written before a run's first job, or tell no numbers."""
 
 log = logging.getLogger("runner.tracking")
 
@@ -86,6 +94,7 @@ class RunSync:
         self.progress = UploadState.load(directory, self._file)
         if self.progress.uri != uri:
             self.progress = UploadState(uri=uri)
+        self._was_synced = self.progress.phase == "synced"
         self.progress.experiment = redact(config.experiment) if config.experiment else None
         self.progress.phase, self.progress.since, self.progress.message = "starting", None, ""
         self.progress.slowest, self.progress.failures, self.progress.note = 0.0, 0, ""
@@ -107,6 +116,8 @@ class RunSync:
             StoreError: the store did not take it; nothing is lost by trying again.
         """
         self._reader.scan()
+        if self._next == 0:
+            self._compare()
         self._take()
         if not self.translation.started:
             return
@@ -119,9 +130,25 @@ class RunSync:
             del self._waiting[: len(batch)]
             self._take()
             if self._waiting:
-                self.progress.synced = max(self.progress.synced, self._waiting[0][0])
-        self.progress.synced = max(self.progress.synced, len(self._reader.events))
+                self._reached(self._waiting[0][0])
+        self._reached(len(self._reader.events))
         self._say("uploading")
+
+    def _reached(self, count: int) -> None:
+        """Take note of how many events at the start of the journal are in the store."""
+        if count > self.progress.synced:
+            self.progress.synced, self.progress.crc = count, self._checksum(count)
+
+    def _checksum(self, count: int) -> str:
+        """That of the last of so many lines, which is one of all before it too; empty where there are not so many."""
+        events = self._reader.events
+        return events.checksum(count - 1) if 0 < count <= len(events) else ""
+
+    def _compare(self) -> None:
+        """Begin with the first event where the journal is not the one that was uploaded, as once it was damaged."""
+        known = self.progress
+        if known.crc and self._checksum(known.synced) != known.crc:
+            known.synced, known.crc, known.fingerprint = 0, "", ""
 
     def _take(self) -> None:
         """Translate the next events, until there is enough for one request; the others stay in the journal."""
@@ -158,7 +185,15 @@ class RunSync:
                 STARTED: f"{datetime.fromtimestamp(started.t, UTC):%Y-%m-%d %H:%M:%S}"
             }
             shown = [{"path": name, "type": "table"} for name in ("jobs.json", "evaluations.json")]
-            described = tags(self.translation) | {"mlflow.loggedArtifacts": json.dumps(shown)}
+            count = len(self._reader.events)
+            described = tags(self.translation) | {
+                "mlflow.loggedArtifacts": json.dumps(shown),
+                JOURNAL_TAG: f"{count} {self._checksum(count)}",
+            }
+            if self._reader.damaged:
+                words = f"The journal is damaged: {printable(self._reader.dropped or '')}"
+                note = f"{words}\n\n{described['mlflow.note.content']}"
+                described |= {"runner.state": "damaged", "mlflow.note.content": note}
             self._store.describe(run_id, said, described)
             ended = self.translation.ended.t if self.translation.ended else self.translation.last
             for workload in self.translation.children:
@@ -174,10 +209,51 @@ class RunSync:
     def fingerprint(self) -> str:
         """Digest of all that `finish` uploads: the same again means that there is nothing to do."""
         digest = hashlib.sha256(f"{self._reader.crc} {len(self._reader.events)}".encode())
-        for path in files_of(self.directory):
+        for path in self._files():
             state = path.stat()
             digest.update(f"{path.name} {state.st_size} {state.st_mtime_ns}".encode())
         return digest.hexdigest()
+
+    def _files(self) -> list[Path]:
+        """The files that are uploaded: no result but the journal's, and of a damaged one none that tell what it did."""
+        found = files_of(self.directory)
+        if self._reader.damaged:
+            return [one for one in found if one.name in BEGUN]
+        result = self.directory / RESULT
+        return [one for one in found if one != result or wrong_result(result) is None]
+
+    def looked_through(self) -> Iterator[str]:
+        """One line on each thing that is not brought in because it is damaged, where nobody writes the journal.
+
+        Raises:
+            JournalError: nothing can be read of it.
+        """
+        self._reader.scan()
+        path, said = self.directory / JOURNAL, self._reader.damaged
+        if not self._reader.events:
+            self._give_up()
+            raise JournalError(
+                f"{path} cannot be brought in: {said}, and nothing before it is intact"
+                if said
+                else f"{path} was cut off before anything was recorded; there is nothing to bring in"
+            )
+        if self._reader.dropped:
+            yield f"{path}: {self._reader.dropped}"
+        elif (wrong := wrong_result(self.directory / RESULT)) is not None:
+            yield wrong
+
+    def _give_up(self) -> None:
+        """Let the store say of a run that it believes to be going on that nothing can be read of it any more."""
+        run_id = self.progress.run_id
+        if run_id is None or self._was_synced:
+            return
+        with contextlib.suppress(OSError, ConfigError, KeyError, TypeError, StoreError):
+            content: Any = read_mapping(self.directory / "config.yaml")
+            experiment = redact(self.config.experiment or content["experiment"]["name"])
+            store = Store(self.progress.uri, self.config.artifacts, experiment, self._request)
+            store.describe(run_id, {}, {"runner.state": "damaged"})
+            store.set_status(run_id, "KILLED", open_kept(self.directory / JOURNAL).modified)
+            self._say("synced")  # there is nothing more to come
 
     def report(self) -> SyncReport:
         """How far it has come."""
@@ -200,6 +276,8 @@ class RunSync:
         store = Store(self.progress.uri, self.config.artifacts, experiment, self._request, live=self.live)
         self.progress.note = store.note or self.progress.note
         run_id = store.find_run(self.identity)
+        if run_id is not None:
+            self._require_ours(store.tag(run_id, JOURNAL_TAG))
         if run_id is not None and self.live:
             store.set_status(run_id, "RUNNING", None)
             self.progress.fingerprint = ""
@@ -216,6 +294,22 @@ class RunSync:
         self._store = store
         self._say("uploading")
         return run_id
+
+    def _require_ours(self, tag: str | None) -> None:
+        """Refuse to mix this run with another journal of it in the store.
+
+        Raises:
+            StoreError: what is there is of a journal that has other lines.
+        """
+        count, _, crc = (tag or "").partition(" ")
+        # what was damaged is beside the journal, and what is made up for it is the same
+        if not count.isdigit() or next(self.directory.glob(f"{JOURNAL}.dropped-*"), None) is not None:
+            return
+        if self._checksum(int(count)) != crc:
+            raise StoreError(
+                f"this run is there already, from a journal of {count} lines that this one does not begin with "
+                "(of a copy that went on, say); delete it there, or name another store by tracking.uri"
+            )
 
     @property
     def _started(self) -> RunStarted:
@@ -276,7 +370,7 @@ class RunSync:
         """
         with tempfile.TemporaryDirectory(prefix="runner-sync-") as temporary:
             folder = Path(temporary)
-            for source in files_of(self.directory):
+            for source in self._files():
                 name = source.relative_to(self.directory)
                 if shown is not None and link(source, shown / name):
                     continue
@@ -339,7 +433,7 @@ def sync(
         runs = runs_of(directory)
         if not runs:
             raise JournalError(f"{directory} holds no {JOURNAL}, so it is not a run directory")
-        reports = [sync(run, config, settings=settings, wait=wait) for run in runs]
+        reports = [_sync_member(run, config, settings, wait) for run in runs]
         whole = together(directory, reports)
         where = config or replace(recorded_config(runs[0]), **settings or {})
         with contextlib.suppress(StoreError):  # the runs' reports say that the store does not answer
@@ -361,6 +455,8 @@ def sync(
                 if is_open(directory / JOURNAL):
                     run.advance()
                 if not is_open(directory / JOURNAL):
+                    for told in run.looked_through():
+                        warnings.warn(told, ConfigWarning, stacklevel=2)
                     run.finish()
             except StoreError as error:
                 run.failed(error)
@@ -369,6 +465,18 @@ def sync(
         uri = absolute(config.uri)
         report = report_of(directory, UploadState.load(directory, file_for(directory, uri)))
         return replace(report, message=f"another process is uploading {directory} right now")
+
+
+def _sync_member(
+    run: Path, config: TrackingConfig | None, settings: Mapping[str, Any] | None, wait: float
+) -> SyncReport:
+    """What became of a run of a sweep; one that cannot be read keeps no other from being brought in."""
+    try:
+        if opening(run / JOURNAL) is None and not is_begun(run / JOURNAL):
+            return SyncReport(state="synced")  # it was killed before it began
+        return sync(run, config, settings=settings, wait=wait)
+    except (JournalError, ConfigError) as error:
+        return SyncReport(state="partial", records_unsynced=1, message=f"1 records unsynced: {error}")
 
 
 @contextlib.contextmanager
@@ -453,6 +561,17 @@ def recorded_config(directory: Path) -> TrackingConfig:
     if recorded and absolute(config.uri) != recorded and recorded.endswith(config.uri.partition(":///")[2]):
         config.uri = recorded  # the run was started from another folder
     return config
+
+
+def wrong_result(path: Path) -> str | None:
+    """One line on a result.json that is not the result of its journal; None where it is, or where there is none."""
+    try:
+        check_told(read_object(path), path)
+    except ConfigError as error:
+        return str(error)
+    except OSError:
+        return None
+    return None
 
 
 def files_of(directory: Path) -> list[Path]:

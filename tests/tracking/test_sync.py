@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sqlite3
 import sys
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pytest
 
 from runner.__main__ import main
 from runner.declare.composer import declare
-from runner.errors import JournalError
+from runner.errors import ConfigWarning, JournalError
 from runner.record import faults
 from runner.record.journal import Journal
 from runner.record.redaction import protect
@@ -171,14 +172,14 @@ def test_a_store_on_this_machine_shows_a_runs_own_files(
 ) -> None:
     """A file without secrets lies on the disk once; one with a secret is copied without it, and stays as it is."""
     directory = made.whole(tmp_path / request.node.name, *tracked.place)
-    files = {"report.html": "<p>sesame-opens-it</p>", "result.json": "{}", "runner.log": "a line"}
+    files = {"report.html": "<p>sesame-opens-it</p>", "session.json": "{}", "runner.log": "a line"}
     for name, text in files.items():
         (directory / name).write_text(text)
     sync(directory)
     (run,) = tracked.of(directory)
     shown = Path(tracked.client.download_artifacts(run.info.run_id, ""))
     assert {name: (shown / name).samefile(directory / name) for name in files} == {
-        "report.html": True, "result.json": True, "runner.log": False,
+        "report.html": True, "session.json": True, "runner.log": False,
     }  # fmt: skip
 
     protect("sesame-opens-it")
@@ -498,3 +499,123 @@ def test_a_damaged_directory_keeps_none_of_the_others_from_being_uploaded(
     assert main(["sync", "a", "b", "c"]) == JournalError.exit_code
     assert reached == ["a", "c"]
     assert "error: b holds no journal.jsonl" in capsys.readouterr().err
+
+
+def damage(directory: Path, number: int) -> None:
+    """Change one byte of a line, from 1, of a run's journal."""
+    path = directory / "journal.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[number - 1] = lines[number - 1].replace(b"kind", b"kinD", 1)
+    path.write_bytes(b"".join(lines))
+
+
+def test_of_a_damaged_journal_what_is_intact_arrives_and_that_is_told(tracked, tmp_path, request):
+    """By its lines: start, session, then three for each evaluation; the 12th is damaged, and three come before."""
+    directory = made.whole(tmp_path / request.node.name, *tracked.place)
+    damage(directory, 12)
+    with pytest.warns(ConfigWarning, match=r"line 12 is damaged; the 11 events before it are intact"):
+        sync(directory)
+
+    (run,) = tracked.of(directory)
+    assert tracked.history(run, "energy/value") == TRACE[:3]
+    assert "result/energy" not in run.data.metrics
+    assert (run.info.status, run.data.tags["runner.state"]) == ("KILLED", "damaged")
+    assert run.data.tags["mlflow.note.content"].startswith("The journal is damaged: line 12")
+    assert tracked.files(run) == {"config.yaml", "jobs.json", "evaluations.json"}
+
+
+def test_a_journal_that_cannot_be_read_is_refused_and_keeps_no_other_of_its_sweep_away(
+    tracked, tmp_path, request
+):
+    """Nothing of it was brought in, and it was called synced."""
+    sweep = tmp_path / request.node.name
+    runs = [made.whole(sweep / str(number), *tracked.place) for number in range(3)]
+    damage(runs[1], 1)
+    with pytest.raises(JournalError, match=r"1/journal.jsonl cannot be brought in: line 1 is damaged"):
+        sync(runs[1])
+    report = sync(sweep)
+
+    assert [len(tracked.of(directory)) for directory in runs] == [1, 0, 1]
+    assert (report.state, report.records_unsynced) == ("partial", 1)
+    assert "is not a journal, or its first line is damaged" in report.message
+    (runs[1] / "journal.jsonl").write_bytes(b"")
+    with pytest.raises(JournalError, match="was cut off before anything was recorded"):
+        sync(runs[1])
+    assert sync(sweep).state == "synced"
+
+
+def test_a_run_of_which_nothing_can_be_read_is_not_left_running(tracked, tmp_path, request):
+    """G14: it was uploaded while it went on, was killed, and its first line is damaged."""
+    directory = tmp_path / request.node.name
+    uri, artifacts = tracked.place
+    with made.start(directory, *tracked.place) as journal:
+        made.evaluate(journal, range(3))
+        upload = RunSync(directory, TrackingConfig(uri=uri, artifacts=str(artifacts)), live=True)
+        upload.advance()
+    (before,) = tracked.of(directory)
+    damage(directory, 1)
+    with pytest.raises(JournalError, match="line 1 is damaged"):
+        sync(directory)
+
+    after = tracked.client.get_run(before.info.run_id)
+    assert (before.info.status, after.info.status) == ("RUNNING", "KILLED")
+    assert after.data.tags["runner.state"] == "damaged"
+
+
+def test_a_result_that_is_not_the_journals_does_not_arrive(tracked, tmp_path, request):
+    """Somebody has changed the file."""
+    directory = made.whole(tmp_path / request.node.name, *tracked.place)
+    result = json.loads((directory / "result.json").read_text())
+    (directory / "result.json").write_text(json.dumps({**result, "energy": -9.0}))
+    with pytest.warns(ConfigWarning, match=r"result.json is damaged \(energy is -9.0, "):
+        sync(directory)
+
+    (run,) = tracked.of(directory)
+    assert "result.json" not in tracked.files(run)
+    assert run.data.metrics["result/energy"] == made.energy(19)
+
+
+def test_two_ends_of_one_beginning_are_not_mixed(tracked, tmp_path, request):
+    """A copy that went on tells more; what it was copied from cannot say anything else then, and nothing changes."""
+    directory = tmp_path / request.node.name
+    journal = made.start(directory, *tracked.place)
+    made.evaluate(journal, range(8))
+    journal.close()
+    copy = tmp_path / "copy" / request.node.name
+    shutil.copytree(directory, copy)
+    for place, count in ((copy, EVALUATIONS), (directory, 10)):
+        with Journal.append_to(place / "journal.jsonl") as journal:
+            made.evaluate(journal, range(8, count))
+            made.end(place, journal, count)
+    assert sync(copy).state == "synced"
+    assert_complete(tracked, copy)
+    report = sync(directory)
+
+    lines = len((copy / "journal.jsonl").read_bytes().splitlines())
+    assert (report.state, report.records_unsynced) == (
+        "offline",
+        len((directory / "journal.jsonl").read_bytes().splitlines()),
+    )
+    assert f"from a journal of {lines} lines that this one does not begin with" in report.message
+    assert_complete(tracked, copy)
+
+
+def test_a_journal_that_was_mended_and_gone_on_with_arrives_whole(tracked, tmp_path, request):
+    """All of its 20 evaluations, those too that were uploaded before in other lines."""
+    directory = tmp_path / request.node.name
+    journal = made.start(directory, *tracked.place)
+    made.evaluate(journal, range(8))
+    journal.write(told("run.interrupted", reason="SIGINT"))
+    for _ in range(5):
+        journal.write(told("note", level="warning", text="made longer"))
+    journal.close()
+    sync(directory)
+    damage(directory, 12)
+    with Journal.append_to(directory / "journal.jsonl") as journal:
+        made.evaluate(journal, range(3, EVALUATIONS))
+        made.end(directory, journal, EVALUATIONS)
+    sync(directory)
+
+    (run,) = tracked.of(directory)
+    assert dict(tracked.history(run, "energy/value")) == dict(TRACE)
+    assert run.info.status == "FINISHED"
