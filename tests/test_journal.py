@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import math
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,15 +21,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.errors import StorageError
+from runner import compose, resume, run
+from runner.errors import ConfigError, ConfigWarning, StorageError
 from runner.record import encoding, files
 from runner.record import journal as journals
 from runner.record import packed as packing
 from runner.record.encoding import encode
-from runner.record.events import Checkpoint
-from runner.record.journal import Journal, JournalError, follow, is_open, read_journal
+from runner.record.events import Checkpoint, JobCompleted
+from runner.record.journal import (
+    Journal,
+    JournalError,
+    follow,
+    is_open,
+    read_journal,
+    read_telling,
+    tell_damage,
+)
 from runner.record.redaction import protect
+from runner.run.resume import fork
+from runner.run.signals import StopFlag
 from tests.journals import told
+
+QUICK = ("tracking=off", "run.figures=false", "optimizer=cobyla", "optimizer.max_evaluations=4")
 
 PAYLOADS = [
     {"name": "h2", "config": {"seed": 1, "tags": ["a", "β"]}},
@@ -647,3 +662,113 @@ def test_what_is_set_aside_is_read_a_piece_at_a_time(tmp_path, monkeypatch):
     assert max(asked) <= 1 << 20
     (aside,) = tmp_path.glob("*.dropped-*")
     assert (path.read_bytes(), aside.read_bytes()) == (intact, rest + b"\n")
+
+
+def twice(path: Path, number: int, other: int | None = None, **more: object) -> None:
+    """Tell an event once more behind another one (itself), with all numbers and checksums as they should be."""
+    events = list(read_journal(path).events)
+    copied = type(events[number]).read({**vars(events[number]), **more})
+    place = (number if other is None else other) + 1
+    path.unlink()
+    with Journal.create(path) as journal:
+        for event in [*events[:place], copied, *events[place:]]:
+            journal.write(type(event).read(event.said()))
+
+
+@pytest.mark.parametrize("kind", ["job.submitted", "job.completed", "evaluation"])
+def test_what_is_told_twice_is_damage(workdir: Path, kind: str) -> None:
+    """Somebody copied a line, or gave it another number; everybody who reads tells it, and takes what is before it."""
+    run(compose(*QUICK), directory="run")
+    path = Path("run/journal.jsonl")
+    whole = path.read_bytes()
+    events = read_journal(path).events
+    first = next(place for place, event in enumerate(events) if event.kind == kind)
+    later = len(events) - 3
+    for other, more, said in (
+        (
+            None,
+            {},
+            f"line {first + 2} tells {kind} 0 of 'vqe' a second time; the {first + 1} events before it",
+        ),
+        (
+            later,
+            {},
+            f"line {later + 2} tells {kind} 0 of 'vqe' a second time; the {later + 1} events before it",
+        ),
+    ):
+        twice(path, first, other, **more)
+        with pytest.warns(ConfigWarning, match=said):
+            assert list(read_telling(path)) == list(events)[: (first if other is None else other) + 1]
+        with pytest.warns(ConfigWarning, match=said):
+            assert tell_damage(path)
+        path.write_bytes(whole)
+    if kind != "evaluation":
+        twice(path, first, later, index=99)
+        with pytest.warns(ConfigWarning, match=rf"tells {kind} of job '.*' a second time"):
+            read_telling(path)
+        path.write_bytes(whole)
+    assert not tell_damage(path)
+
+
+def test_a_job_that_is_over_before_its_turn_came_is_no_event(workdir: Path) -> None:
+    """Times of one clock; a job whose turn never came has none."""
+    run(compose(*QUICK), directory="run")
+    path = Path("run/journal.jsonl")
+    events = list(read_journal(path).events)
+    place = next(place for place, event in enumerate(events) if isinstance(event, JobCompleted))
+    over = events[place]
+    assert isinstance(over, JobCompleted)
+    assert over.started is not None
+    for started, fits in ((over.finished, True), (None, True), (over.finished + 0.001, False)):
+        path.unlink()
+        with Journal.create(path) as journal:
+            for event in events:
+                more = {"started": started} if event is over else {}
+                journal.write(type(event).read({**event.said(), **more}))
+        if fits:
+            assert read_journal(path).events[place].said() == {**over.said(), "started": started}
+        else:
+            with pytest.raises(
+                JournalError, match=rf"line {place + 1} .* is no event: it finished at .* and started"
+            ):
+                list(read_journal(path).events)
+
+
+GONE_ON = {
+    "stopped and gone on with": ("session.max_time=60",),
+    "reopened": ("session.max_time=40", "session.on_expiry=reopen"),
+    "batches": ("session=batch", "session.max_time=60"),
+    "jobs": ("session=job",),
+    "race": ("experiment=vqe_race", "hamiltonian=two_qubit", "session.max_time=90"),
+    "gradients": ("optimizer=adam", "optimizer.max_evaluations=3", "session.max_time=10m"),
+}
+
+
+@pytest.mark.parametrize("kind", GONE_ON)
+def test_a_true_journal_tells_nothing_twice(
+    workdir: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped, interrupted twice where it goes on, killed, gone on with, and forked."""
+    run(compose(*QUICK, *GONE_ON[kind]), directory="run")
+    honest, left = StopFlag.check, [3]
+
+    def check(flag: StopFlag) -> None:
+        left[0] -= 1
+        if not left[0]:
+            flag.signum = signal.SIGINT
+        honest(flag)
+
+    with monkeypatch.context() as breaking:
+        breaking.setattr(StopFlag, "check", check)
+        for count in (3, 5):
+            left[0] = count
+            with contextlib.suppress(ConfigError):
+                resume("run")
+            assert not tell_damage("run/journal.jsonl")
+    lines = Path("run/journal.jsonl").read_bytes().splitlines(keepends=True)
+    Path("run/journal.jsonl").write_bytes(b"".join(lines[:-4]))
+    for _ in range(2):
+        with contextlib.suppress(ConfigError):
+            resume("run")
+    assert not tell_damage("run/journal.jsonl")
+    assert not tell_damage(run(fork("run")).directory / "journal.jsonl")

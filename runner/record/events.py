@@ -186,14 +186,27 @@ def check_said(said: Said, vocabulary: Mapping[str, type[Event]] = RUN) -> None:
     found = vocabulary.get(kind)
     if found is not None:
         _check_types(found, said)
-    if found is JobCompleted and said.get("result") is not None:
-        check_numbers(said["result"])
+    if found is JobCompleted:
+        _check_order(said)
+        if said.get("result") is not None:
+            check_numbers(said["result"])
     if found is JobSubmitted:
         _check_work(said.get("work") or ())
         _check_work(said.get("unmitigated") or ())
     if found is Result and "result" in said:
         finite = {name: one for name, one in said["result"].items() if one not in _NOT_FINITE}
         check_result(finite, "the result")
+
+
+def _check_order(said: Said) -> None:
+    """Refuse a job that was over before its turn came.
+
+    Raises:
+        ValueError: telling both times [s].
+    """
+    started, finished = said.get("started"), said.get("finished")
+    if started is not None and finished is not None and finished < started - _ROUNDING:
+        raise ValueError(f"it finished at {finished} and started at {started}")
 
 
 def _check_work(parts: Sequence[object]) -> None:

@@ -399,6 +399,13 @@ class JournalReader:
             self.offset += len(line) + 1
             number += 1
 
+    def require_once(self) -> None:
+        """Take for damage where one process tells a fact twice."""
+        if (found := self.events.twice()) is not None:
+            place, words = found
+            self.events.keep(place)
+            self.damaged = f"line {place + 1} {words}"
+
     @property
     def dropped(self) -> str | None:
         """One line on what had to be left out so far."""
@@ -428,8 +435,13 @@ def is_begun(path: Path) -> bool:
     return bool(reader.events)
 
 
-def read_journal(path: str | Path) -> JournalContents:
-    """The intact prefix of a journal, and a line on what had to be dropped."""
+def read_journal(path: str | Path, *, once: bool = False) -> JournalContents:
+    """The intact prefix of a journal, and a line on what had to be dropped.
+
+    Args:
+        path: of the journal.
+        once: Also look for what is told twice, which takes as long again; a run that goes on compares all facts.
+    """
     path = Path(path)
     try:
         reader = JournalReader(path)
@@ -438,6 +450,8 @@ def read_journal(path: str | Path) -> JournalContents:
         raise JournalError(f"no journal can be read at {path}: {error.strerror}") from error
     except ConfigError as error:
         raise JournalError(f"no journal can be read at {path}: {error}") from error
+    if once:
+        reader.require_once()
     if not reader.events and reader.damaged and not path.exists():
         raise JournalError(
             f"{packed_path(path)} cannot be read: {reader.damaged}, and nothing before it is intact"
@@ -447,7 +461,7 @@ def read_journal(path: str | Path) -> JournalContents:
 
 def read_telling(path: str | Path) -> EventLog:
     """The intact events of a journal, with a warning of what had to be dropped."""
-    contents = read_journal(path)
+    contents = read_journal(path, once=True)
     if contents.dropped and not is_open(path):  # who writes it may be within a line
         warnings.warn(f"{path}: {contents.dropped}", ConfigWarning, stacklevel=3)
     return contents.events
@@ -456,7 +470,7 @@ def read_telling(path: str | Path) -> EventLog:
 def tell_damage(path: str | Path) -> bool:
     """Warn of what cannot be read of a journal, where what was written beside it is shown; whether there is such."""
     try:
-        told = read_journal(path).dropped
+        told = read_journal(path, once=True).dropped
     except JournalError as error:
         told = str(error)
     else:

@@ -46,9 +46,17 @@ TOGETHER = 1 << 20
 _PLAIN = frozenset((SessionChanged, JobSubmitted, JobCompleted, Evaluation, Iteration))
 """Facts without integers beyond 64 bits, which the fast parser would round; there are very many of these."""
 
+_NUMBERED = (JobSubmitted, JobCompleted, Evaluation)
+"""Facts that are numbered in their workload."""
+
 _OF_A_WORKLOAD = frozenset((JobSubmitted, JobCompleted, Evaluation, Iteration))
 _WORKLOAD = re.compile(
     rb'\{(?:"journal":\d+,)?"seq":\d+,"t":[-+.\de]+,"kind":"[a-z.]+",(?:"job":"[^"\\]*",)?"workload":"([^"\\]*)"'
+).match
+
+_COUNTED = re.compile(
+    rb'\{(?:"journal":\d+,)?"seq":\d+,"t":[-+.\de]+,"kind":"[a-z.]+",(?:"job":"([^"\\]*)",)?'
+    rb'"workload":"([^"\\]*)","index":(\d{1,18}),'
 ).match
 
 _ENDED = re.compile(
@@ -307,6 +315,35 @@ class EventLog(Looked):
     def checksum(self, place: int) -> str:
         """The checksum of one line, which is one of all before it too."""
         return self.text(place)[-len('01234567"}') : -len('"}')].decode("ascii", "replace")
+
+    def twice(self) -> tuple[int, str] | None:
+        """The first fact that one process tells a second time, in words, and where; None where there is none.
+
+        What has gone on may tell again what was told while the process before was shutting down.
+        """
+        facts, kinds = self._facts, self._kinds
+        counted: dict[tuple[int, bytes], int] = {}
+        jobs: set[tuple[int, bytes]] = set()
+        for place, match in self._matched(_COUNTED, self.places(RunResumed, *_NUMBERED)):
+            code = kinds[place]
+            if facts[code] is RunResumed:
+                counted, jobs = {}, set()
+            elif match is not None:
+                job, workload, index = match[1], match[2], int(match[3])
+                if index < counted.get((code, workload), 0):
+                    kind = facts[code].kind
+                    return place, f"tells {kind} {index} of {workload.decode()!r} a second time"
+                counted[code, workload] = index + 1
+                if job is not None:
+                    if (code, job) in jobs:
+                        return place, f"tells {facts[code].kind} of job {job.decode()!r} a second time"
+                    jobs.add((code, job))
+        return None
+
+    def keep(self, count: int) -> None:
+        """Forget all events but the first ones."""
+        del self._kinds[count:], self._starts[count + 1 :]
+        self._spoiled = array("Q", (place for place in self._spoiled if place < count))
 
     @property
     def spoiled(self) -> Sequence[int]:

@@ -754,7 +754,8 @@ class IbmJob:
         created, started, finished = (
             self._service.seconds(timestamps.get(name)) for name in ("created", "running", "finished")
         )
-        finished = self._service.now() if finished is None else finished
+        if finished is None:  # by our clock, which may be behind the service's
+            finished = max(self._service.now(), started or 0.0)
         event = JobCompleted(
             job=self._id,
             workload=self.workload,

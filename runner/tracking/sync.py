@@ -229,6 +229,7 @@ class RunSync:
             JournalError: nothing can be read of it.
         """
         self._reader.scan()
+        self._reader.require_once()
         path, said = self.directory / JOURNAL, self._reader.damaged
         if not self._reader.events:
             self._give_up()
