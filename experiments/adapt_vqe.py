@@ -12,7 +12,7 @@ from runner.errors import ConfigError
 from runner.hamiltonian.sector import sector_of
 from runner.optimizer import StopOptimization
 from runner.run.answer import EXACT, MEASURED, PICK, Answer
-from runner.run.experiment import Experiment
+from runner.run.experiment import Experiment, finished_first
 from runner.run.objective import Objective, Term
 from runner.run.problem import Reference, fit
 from runner.run.results import Outcome
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from qiskit.quantum_info import SparsePauliOp
 
     from runner.declare.config import RunConfig
+    from runner.declare.plain import Values
     from runner.run.context import Lab
     from runner.run.objective import JobStream
     from runner.run.problem import Problem
@@ -102,6 +103,24 @@ class AdaptVqe(Experiment):
         enough = max(1, round(share * len(prepared.generators)))
         declared = {item.name: getattr(self, item.name) for item in fields(self)}
         return _GrownAdaptVqe(**declared, enough=enough)
+
+    def circuit_of(self, config: RunConfig, result: Values) -> QuantumCircuit:
+        """As far as it had grown where the energy was measured, with an angle for each operator.
+
+        Raises:
+            ConfigError: it has not yet, or there are other operators in the result than in the pool.
+        """
+        if "table" not in result:
+            raise finished_first()
+        hamiltonian = self.hamiltonian_of(config, result)
+        generators = excitation_pool(hamiltonian, self.pool)
+        rows = result["table"][
+            : len(result.get("parameters", []))
+        ]  # what came later was not measured any more
+        chosen = [str(row.get("added")) for row in rows]
+        if not generators.keys() >= set(chosen):
+            raise ConfigError("result.json has operators that are not in the pool; restore it", key="export")
+        return evolved(hamiltonian, [generators[label] for label in chosen])
 
     def run(self, lab: Lab) -> Outcome:
         """Grow, minimize from where the last minimum was, and look at the pool's gradients again."""

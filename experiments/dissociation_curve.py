@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.declare.checks import nearest, require_number
 from runner.errors import ConfigError
-from runner.run.experiment import Experiment
+from runner.run.experiment import Experiment, finished_first
 from runner.run.objective import Term
 from runner.run.problem import Problem, chosen_gradient
 from runner.run.results import Outcome
 from runner.run.suitability import check_optimizer, most_evaluations
 
 if TYPE_CHECKING:
+    from qiskit.quantum_info import SparsePauliOp
+
     from runner.declare.config import RunConfig
+    from runner.declare.plain import Values
     from runner.run.answer import Answer
     from runner.run.context import Lab
     from runner.run.objective import JobStream
@@ -73,6 +76,23 @@ class DissociationCurve(Experiment):
     def most_evaluations(self, config: RunConfig, problem: Problem | None) -> int | None:  # noqa: ARG002
         """Those at every point of the curve."""
         return most_evaluations(config, times=len(self.values))
+
+    def hamiltonian_of(self, config: RunConfig, result: Values) -> SparsePauliOp:
+        """That of the lowest point.
+
+        Raises:
+            ConfigError: there is none yet.
+        """
+        told = [row for row in result.get("table", []) if row.get("energy") is not None]
+        found = [
+            row for row in told if row.get("stddev") is not None
+        ] or told  # those measured, as a run has it
+        if not found:
+            raise finished_first()
+        value = min(found, key=lambda row: row["energy"]).get(self.parameter)
+        if value not in self.values:
+            raise ConfigError(f"result.json has no {self.parameter} of this curve; restore it", key="export")
+        return replace(config.hamiltonian, **{self.parameter: value}).build()
 
     def run(self, lab: Lab) -> Outcome:
         """One VQE after the other; the result is the lowest point of the curve."""

@@ -15,7 +15,7 @@ from runner.declare.checks import require_integer, require_positive
 from runner.display.words import counted
 from runner.errors import ConfigError
 from runner.run.answer import EXACT, MEASURED, TRUNCATED, worth
-from runner.run.experiment import Experiment
+from runner.run.experiment import FORMAT, Experiment
 from runner.run.problem import MAX_EXACT_QUBITS, fit
 from runner.run.results import Outcome
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from qiskit.quantum_info import SparsePauliOp
 
     from runner.declare.config import RunConfig
+    from runner.declare.plain import Values
     from runner.run.context import Lab
     from runner.run.problem import Problem
     from runner.services.protocol import Backend
@@ -131,8 +132,6 @@ class Dynamics(Experiment):
             ConfigError: sizes differ, the backend is too small, or a standard error is declared that a combination of
                 formulas has not.
         """
-        from qiskit import QuantumCircuit
-
         if self.multi_product and config.estimator.target is not None:
             raise ConfigError(
                 "is the standard error of each formula, not of their combination; declare estimator=level0 with "
@@ -147,10 +146,7 @@ class Dynamics(Experiment):
                 f"has {len(bits)} bits, the hamiltonian {qubits} qubits; make them equal",
                 key="experiment.initial_state",
             )
-        start = QuantumCircuit(qubits)
-        for qubit, bit in enumerate(reversed(bits)):
-            if bit == "1":
-                start.x(qubit)
+        start = initial_product_state(bits)
         fit(start, backend, config)  # says whether the backend is large enough
         names = self.observables or ["mean_z", "energy"]
         observables = [self.observable(index, name, hamiltonian) for index, name in enumerate(names)]
@@ -206,6 +202,23 @@ class Dynamics(Experiment):
                 key=f"experiment.observables[{index}]",
             )
         return SparsePauliOp(name)
+
+    def circuit_of(self, config: RunConfig, result: Values) -> QuantumCircuit:
+        """That of the last moment.
+
+        Raises:
+            ConfigError: several formulas are combined, each of which has its own.
+        """
+        if self.multi_product:
+            times = ", ".join(map(str, self.multi_product))
+            raise ConfigError(
+                f"the result combines circuits of {times} times the steps; take csv for the hamiltonian, or run one "
+                "formula: experiment.multi_product=[]",
+                key=FORMAT,
+            )
+        hamiltonian = self.hamiltonian_of(config, result)
+        start = initial_product_state(self.initial_state or "0" * hamiltonian.num_qubits)
+        return trotterized(start, hamiltonian, self.total_time, self.steps, self.order)
 
     def run(self, lab: Lab) -> Outcome:
         """One job per moment; one row with every observable, its exact value and the largest error."""
@@ -330,6 +343,17 @@ class Dynamics(Experiment):
         """The initial state after this many Trotter steps, of which `multiple` are one of the declared."""
         time = self.total_time * steps / (self.steps * multiple)
         return trotterized(evolution.start, evolution.hamiltonian, time, steps, self.order)
+
+
+def initial_product_state(bits: str) -> QuantumCircuit:
+    """Prepares it; qubit 0 is last."""
+    from qiskit import QuantumCircuit
+
+    circuit = QuantumCircuit(len(bits))
+    for qubit, bit in enumerate(reversed(bits)):
+        if bit == "1":
+            circuit.x(qubit)
+    return circuit
 
 
 def in_layout(circuit: QuantumCircuit, observables: Sequence[SparsePauliOp]) -> list[SparsePauliOp]:

@@ -12,7 +12,7 @@ from runner.declare.alternatives import either
 from runner.declare.checks import require_integer, require_number, require_range
 from runner.errors import ConfigError
 from runner.run.answer import EXACT, MEASURED, TRUNCATED, worth
-from runner.run.experiment import Experiment
+from runner.run.experiment import FORMAT, Experiment
 from runner.run.mitigation import declared, require_suitable
 from runner.run.problem import declared_circuit, fit
 from runner.run.results import Outcome
@@ -20,8 +20,10 @@ from runner.run.results import Outcome
 if TYPE_CHECKING:
     import numpy as np
     from qiskit import QuantumCircuit
+    from qiskit.quantum_info import SparsePauliOp
 
     from runner.declare.config import RunConfig
+    from runner.declare.plain import Values
     from runner.run.context import Lab
     from runner.run.experiment import KnownPub
     from runner.run.problem import Problem
@@ -161,6 +163,23 @@ class Estimation(Experiment):
                 key="experiment.parameter_values",
             )
         return values
+
+    def hamiltonian_of(self, config: RunConfig, result: Values) -> SparsePauliOp:
+        """The declared one.
+
+        Raises:
+            ConfigError: it was not measured, but observables were.
+        """
+        if self.observables:
+            raise ConfigError(
+                "the run measured experiment.observables in place of a hamiltonian; take qpy or qasm3 for the circuit",
+                key=FORMAT,
+            )
+        return super().hamiltonian_of(config, result)
+
+    def circuit_of(self, config: RunConfig, result: Values) -> QuantumCircuit:  # noqa: ARG002
+        """The one there is, without measurements that end it."""
+        return engine.without_final_measurements(declared_circuit(config)[0])
 
     def run(self, lab: Lab) -> Outcome:
         """One job; one row per expectation value."""

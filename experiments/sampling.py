@@ -19,7 +19,11 @@ from runner.run.readout import calibrated, register_qubits
 from runner.run.results import Outcome
 
 if TYPE_CHECKING:
+    import numpy as np
+    from qiskit import QuantumCircuit
+
     from runner.declare.config import RunConfig
+    from runner.declare.plain import Values
     from runner.run.context import Lab
     from runner.run.problem import Problem
     from runner.services.protocol import Backend
@@ -61,9 +65,7 @@ class Sampling(SamplerConfig, Experiment):
         Raises:
             ConfigError: nothing is measured, or the circuit does not fit the backend.
         """
-        circuit, values = declared_circuit(config, measured=True)
-        if not circuit.num_clbits:
-            circuit.measure_all()
+        circuit, values = measured_circuit(config)
         kind = engine.classify(circuit)
         if not (kind.anatomy.final or kind.measures):
             raise ConfigError("measures nothing; add measurements to the circuit", key="ansatz")
@@ -78,6 +80,10 @@ class Sampling(SamplerConfig, Experiment):
         if backend.planner is not None:
             backend.planner.sampler_plan(fitted)
         return fitted
+
+    def circuit_of(self, config: RunConfig, result: Values) -> QuantumCircuit:  # noqa: ARG002
+        """The one that is sampled, with its measurements."""
+        return measured_circuit(config)[0]
 
     def run(self, lab: Lab) -> Outcome:
         """One job; one row per bitstring of every register, the most frequent first, then of all of them together.
@@ -115,6 +121,14 @@ class Sampling(SamplerConfig, Experiment):
                     **corrected.get(bitstring, {}),
                 )
         return Outcome(energy=None, stop_reason="one job", table=lab.table)
+
+
+def measured_circuit(config: RunConfig) -> tuple[QuantumCircuit, np.ndarray]:
+    """The declared circuit with measurements, its own where it has some, and its initial parameters, shape (P,)."""
+    circuit, values = declared_circuit(config, measured=True)
+    if not circuit.num_clbits:
+        circuit.measure_all()
+    return circuit, values
 
 
 def read(data: Any) -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ from runner.declare.estimator import MAX_SHOTS
 from runner.display.words import clock, energy_number
 from runner.errors import ConfigError
 from runner.hamiltonian.integrals import Integrals
-from runner.run.experiment import Experiment
+from runner.run.experiment import FORMAT, Experiment
 from runner.run.problem import declared_circuit, fit
 from runner.run.results import Outcome
 from runner.subspace.electrons import Among, Recovery, full, ladder, recover, require, seconds, valid
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from qiskit import QuantumCircuit
 
     from runner.declare.config import RunConfig
+    from runner.declare.plain import Values
     from runner.run.context import Lab
     from runner.run.objective import JobStream
     from runner.run.problem import Problem
@@ -193,6 +194,18 @@ class Sqd(Experiment):
     def seconds_afterwards(self, prepared: SampledElectrons) -> float:
         """Its diagonalizations."""
         return self.seconds_of(prepared.integrals)
+
+    def circuit_of(self, config: RunConfig, result: Values) -> QuantumCircuit:
+        """The one that is sampled.
+
+        Raises:
+            ConfigError: an earlier run's shots were taken.
+        """
+        if self.samples:
+            raise ConfigError(f"its shots are those of {self.samples}; export that run", key=FORMAT)
+        integrals = config.hamiltonian.integrals()
+        found = None if integrals is None else config.ansatz.of_electrons(integrals)
+        return super().circuit_of(config, result) if found is None else found
 
     def run(self, lab: Lab) -> Outcome:
         """Sample, recover, and one row for every size of the subspace; recovery's iterations are events."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import tempfile
 from pathlib import Path
 
@@ -274,3 +275,152 @@ def test_an_export_is_what_was_declared_and_says_what_it_holds(
     assert "EXPORT_PASS" in printed.err
     assert "IYZ" not in printed.err
     assert capsys.readouterr().out == "[redacted].csv\n"
+
+
+def exported(directory: str, format: str, *flags: str) -> str:
+    """A file that an export went into."""
+    target = f"{directory}.{format}"
+    assert main(["export", directory, f"--format={format}", "-o", target, *flags]) == 0
+    return target
+
+
+def test_of_a_curve_its_lowest_point_leaves(workdir: Path) -> None:
+    """H of a transverse field Ising pair at J = 1 and field h: lowest −√(1 + 4h²), so that of h = 2 is the lowest.
+
+    The state of the exported circuit has the energy of the result in the exported matrix, by numpy.
+    """
+    config = compose(
+        *("experiment=dissociation_curve", "hamiltonian=tfim", "hamiltonian.shape=[2]", "ansatz=hva"),
+        *("experiment.parameter=field", "experiment.values=[0.5,2.0,1.0]", "estimator=exact"),
+        *("tracking=off", "run.figures=false"),
+    )
+    result = run(config, directory="curve")
+
+    matrix = np.load(exported("curve", "npy"))
+    assert np.linalg.eigvalsh(matrix)[0] == pytest.approx(-math.sqrt(17), abs=1e-12)
+    with open(exported("curve", "qpy", "--bound"), "rb") as file:
+        state = Statevector(qpy.load(file)[0]).data
+    assert (state.conj() @ matrix @ state).real == pytest.approx(result.energy, abs=1e-9)
+    Path("curve/result.json").unlink()
+    assert main(["export", "curve", "--format=npy", "-o", "none.npy"]) == 2
+    assert not Path("none.npy").exists()
+
+
+def test_of_an_ansatz_that_grows_what_has_grown_leaves(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its state has the energy of the result in the exported matrix, by numpy; parameters as many as operators."""
+    config = compose(
+        *("experiment=adapt_vqe", "hamiltonian=h2", "estimator=exact", "tracking=off", "run.figures=false")
+    )
+    result = run(config, directory="grown")
+
+    matrix = np.load(exported("grown", "npy"))
+    with open(exported("grown", "qpy", "--bound"), "rb") as file:
+        state = Statevector(qpy.load(file)[0]).data
+    assert (state.conj() @ matrix @ state).real == pytest.approx(result.energy, abs=1e-9)
+    free = qasm3.load(exported("grown", "qasm3"))
+    assert free.num_parameters == len(result.table) == len(result.parameters) > 0
+    longer = {"table": [*result.table, {"added": "0→1"}], "parameters": result.parameters}  # not measured
+    assert config.experiment.circuit_of(config, longer).num_parameters == len(result.parameters)
+    Path("grown/result.json").unlink()
+    assert main(["export", "grown", "--format=qasm3"]) == 2
+    assert capsys.readouterr().err == "error: export: the run has no result yet; resume it first\n"
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_of_an_evolution_its_last_state_leaves(order: int, workdir: Path) -> None:
+    """⟨ZI⟩ of the exported circuit is that of the last row, and of the product of exponentials by scipy."""
+    from scipy.linalg import expm
+
+    config = compose(
+        *("experiment=dynamics", "hamiltonian=pauli", "hamiltonian.terms=[[ZZ,1.0],[XI,0.7],[IX,0.7]]"),
+        *("experiment.steps=3", "experiment.total_time=1.2", f"experiment.order={order}"),
+        *("experiment.initial_state='01'", "experiment.observables=[ZI]", "estimator=exact"),
+        *("tracking=off", "run.figures=false"),
+    )
+    result = run(config, directory="moved")
+    bonds = SparsePauliOp("ZZ").to_matrix()
+    fields = 0.7 * SparsePauliOp(["XI", "IX"]).to_matrix()
+    whole, half = expm(-0.4j * bonds), expm(-0.2j * bonds)
+    step = half @ expm(-0.4j * fields) @ half if order == 2 else expm(-0.4j * fields) @ whole
+    state = np.linalg.matrix_power(step, 3)[:, 1]  # of the bits 01
+    expected = (state.conj() @ SparsePauliOp("ZI").to_matrix() @ state).real
+
+    left = Statevector(qasm3.load(exported("moved", "qasm3", "--bound")))
+    assert left.expectation_value(SparsePauliOp("ZI")).real == pytest.approx(expected, abs=1e-9)
+    assert result.table[-1]["ZI"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_what_is_sampled_leaves_with_its_measurements(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those of a file as they are written, and of every qubit where none is; nothing was optimized to be put in."""
+    Path("c.qasm").write_text(FILES["c.qasm"][0])
+    words = ("experiment=sampling", "tracking=off", "run.figures=false", "experiment.shots=10")
+    run(compose(*words, "ansatz=file", "ansatz.path=c.qasm"), directory="own")
+    run(compose(*words, "ansatz=real_amplitudes", "ansatz.reps=1"), directory="all")
+
+    assert qasm3.load(exported("own", "qasm3")).count_ops() == {"h": 1, "cx": 1, "measure": 2}
+    with open(exported("all", "qpy"), "rb") as file:
+        (circuit,) = qpy.load(file)
+    assert circuit.count_ops()["measure"] == circuit.num_qubits
+    capsys.readouterr()
+    assert main(["export", "all", "--format=qpy", "--bound", "-o", "bound.qpy"]) == 2
+    assert (
+        "--bound: is for a result with parameters: the circuit has 4, the result none"
+        in capsys.readouterr().err
+    )
+
+
+NONE = {
+    "krylov": (
+        ["experiment=krylov", "experiment.dimension=1", "experiment.shots=10"],
+        ("qpy", "of no single circuit; take csv for the hamiltonian", "csv"),
+    ),
+    "skqd": (
+        ["experiment=skqd", "hamiltonian.shape=[2]", "experiment.dimension=1", "experiment.shots=10"],
+        ("qasm3", "of no single circuit; take csv for the hamiltonian", "csv"),
+    ),
+    "dynamics": (
+        ["experiment=dynamics", "hamiltonian.shape=[2]", "experiment.steps=1", "experiment.multi_product=[1,2]"],
+        ("qasm3", "combines circuits of 1, 2 times the steps", "csv"),
+    ),
+    "estimation": (
+        ["experiment=estimation", "experiment.observables=[XX]"],
+        ("csv", "measured experiment.observables in place of a hamiltonian", "qasm3"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NONE)
+def test_what_a_result_is_not_of_does_not_leave(
+    name: str, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line that says so and no default that never ran; what the result is of leaves."""
+    declared, (refused, told, left) = NONE[name]
+    run(compose(*declared, "tracking=off", "run.figures=false"), directory="run")
+    capsys.readouterr()
+
+    assert main(["export", "run", f"--format={refused}", "-o", "refused"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert told in error
+    assert not Path("refused").exists()
+    assert main(["export", "run", f"--format={left}", "-o", "left"]) == 0
+
+
+def test_a_hamiltonian_whose_file_has_changed_does_not_leave(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of experiments that have no ansatz either."""
+    Path("h.csv").write_text("label,coefficient\nZZ,0.5\nXI,-1\n")
+    words = ("hamiltonian=file", "hamiltonian.path=h.csv", "experiment.steps=1")
+    run(compose("experiment=dynamics", *words, "tracking=off", "run.figures=false"), directory="run")
+    Path("h.csv").write_text("label,coefficient\nZZ,0.9\nXI,-1\n")
+    capsys.readouterr()
+
+    assert main(["export", "run", "--format=csv"]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "the hamiltonian is not the one of the run; a file it is read from has changed" in told.err

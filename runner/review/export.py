@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,30 +20,32 @@ from runner.errors import ConfigError
 from runner.hamiltonian.physics import physics_of
 from runner.record.directory import RunDirectory
 from runner.record.encoding import as_cell
-from runner.record.events import Evaluation, Event, ProblemPosed, RunStarted
+from runner.record.events import Evaluation, Event, HamiltonianRead, ProblemPosed, RunStarted
 from runner.record.journal import read_telling
 from runner.record.log import first, of
 from runner.record.reading import read_result
+from runner.run.experiment import FORMAT, finished_first
 
 if TYPE_CHECKING:
     import numpy as np
     from qiskit import QuantumCircuit
     from qiskit.quantum_info import SparsePauliOp
 
-KEY = "--format"
+    from runner.declare.config import RunConfig
+
+KEY = FORMAT
 MAX_MATRIX_QUBITS = 10
 """Largest Hamiltonian that is written as a matrix."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What a run was about, rebuilt from its declaration."""
+    """What the result of a run is of, rebuilt from its declaration; until there is one, what was declared."""
 
-    hamiltonian: SparsePauliOp
-    circuit: QuantumCircuit
-    """The ansatz as declared, with free parameters."""
-    values: list[float]
-    """Best parameters of the run in the order of the circuit; empty: it has none yet."""
+    config: RunConfig
+    """The declaration."""
+    result: dict[str, Any]
+    """The content of result.json; empty where there is none yet."""
     events: Sequence[Event]
 
     @classmethod
@@ -59,13 +62,33 @@ class Exported:
             raise ConfigError(f"{path} stopped before anything was recorded; start it again", key="export")
         mention_unused(files.config, started.config.get("plugins"))
         config = restore(started.config, started.schemas, started.overrides, plugins=plugins).config
-        hamiltonian = config.hamiltonian.build()
-        circuit = config.ansatz.build(hamiltonian)
-        _same(circuit, hamiltonian, events)
-        values: list[float] = []
-        if files.result.is_file():
-            values = read_result(files.result).get("parameters") or []
-        return cls(hamiltonian, circuit, list(values), events)
+        found = cls(config, read_result(files.result) if files.result.is_file() else {}, events)
+        problem = first(events, ProblemPosed)
+        if problem is not None:
+            _same(found.circuit, found.hamiltonian, problem)
+        return found
+
+    @cached_property
+    def hamiltonian(self) -> SparsePauliOp:
+        """That of the result.
+
+        Raises:
+            ConfigError: it is of none, or its file is not read as it was.
+        """
+        found = self.config.experiment.hamiltonian_of(self.config, self.result)
+        told, reading = first(self.events, HamiltonianRead), self.config.hamiltonian.reading
+        if told is not None and reading is not None and told.words != reading.describe()["words"]:
+            raise _changed("hamiltonian")
+        return found
+
+    @cached_property
+    def circuit(self) -> QuantumCircuit:
+        """That of the result, with free parameters.
+
+        Raises:
+            ConfigError: it is of no single one.
+        """
+        return self.config.experiment.circuit_of(self.config, self.result)
 
     def bound(self) -> QuantumCircuit:
         """The circuit at the best parameters.
@@ -73,31 +96,37 @@ class Exported:
         Raises:
             ConfigError: the run has none.
         """
-        if self.circuit.num_parameters != len(self.values):
-            told = f"has {len(self.values)} parameters, the circuit {self.circuit.num_parameters}; finish the run first"
-            raise ConfigError(told, key="export")
-        return self.circuit.assign_parameters(self.values)
+        values, count = self.result.get("parameters") or [], self.circuit.num_parameters
+        if count and not self.result:
+            raise finished_first()
+        if count != len(values):
+            told = "none" if not values else str(len(values))
+            words = (
+                f"is for a result with parameters: the circuit has {count}, the result {told}; leave it out"
+            )
+            raise ConfigError(words, key="--bound")
+        return self.circuit.assign_parameters(values)
 
 
-def _same(circuit: QuantumCircuit, hamiltonian: SparsePauliOp, events: Sequence[Event]) -> None:
+def _same(circuit: QuantumCircuit, hamiltonian: SparsePauliOp, problem: ProblemPosed) -> None:
     """Refuse where the circuit or the Hamiltonian is not the one the run recorded."""
     from qiskit import qasm3
 
-    problem = first(events, ProblemPosed)
-    if problem is None:
-        return
     written = problem.program("declared")
     try:
         changed = written is not None and written != qasm3.dumps(circuit)
     except qasm3.QASM3ExporterError:  # that of the run could be written
         changed = True
     if changed:
-        raise ConfigError(
-            "the ansatz is not the one of the run; a file it is read from has changed", key="export"
-        )
+        raise _changed("ansatz")
     if len(hamiltonian) != problem.terms or problem.source != physics_of(hamiltonian).source:
-        told = "the hamiltonian is not the one of the run; a file it is read from has changed"
-        raise ConfigError(told, key="export")
+        raise _changed("hamiltonian")
+
+
+def _changed(part: str) -> ConfigError:
+    return ConfigError(
+        f"the {part} is not the one of the run; a file it is read from has changed", key="export"
+    )
 
 
 def export(path: str | Path, format: str, *, bound: bool = False, plugins: Sequence[str] = ()) -> bytes:

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from runner.errors import ConfigError
 from runner.run.suitability import check_optimizer
 
 if TYPE_CHECKING:
     import numpy as np
     from qiskit import QuantumCircuit
+    from qiskit.quantum_info import SparsePauliOp
 
     from runner.declare.config import RunConfig
     from runner.declare.plain import Values
@@ -21,6 +23,15 @@ if TYPE_CHECKING:
     from runner.services.protocol import Backend
 
     KnownPub = tuple[QuantumCircuit, Any, np.ndarray]
+
+
+FORMAT = "--format"
+"""What is typed to export a part of a result."""
+
+
+def finished_first() -> ConfigError:
+    """That there is nothing to export before there is a result."""
+    return ConfigError("the run has no result yet; resume it first", key="export")
 
 
 @dataclass(kw_only=True)
@@ -142,3 +153,37 @@ class Experiment:
     def run(self, lab: Lab) -> Outcome:
         """The algorithm."""
         raise NotImplementedError
+
+    def hamiltonian_of(self, config: RunConfig, result: Values) -> SparsePauliOp:
+        """The Hamiltonian that a result is of, to be exported.
+
+        Args:
+            config: the declaration.
+            result: the content of result.json; empty where there is none yet.
+
+        Raises:
+            ConfigError: it is of none, or there is none yet.
+        """
+        del result
+        if "hamiltonian" in self.ignores:
+            raise ConfigError(f"{self.name} has no hamiltonian; what it found is in result.json", key=FORMAT)
+        return config.hamiltonian.build()
+
+    def circuit_of(self, config: RunConfig, result: Values) -> QuantumCircuit:
+        """The logical circuit whose parameters are those of a result, to be exported; they are free in it.
+
+        Args:
+            config: the declaration.
+            result: the content of result.json; empty where there is none yet.
+
+        Raises:
+            ConfigError: it is of no single circuit, or there is none yet.
+        """
+        if "ansatz" in self.ignores:
+            instead = (
+                "what it found is in result.json"
+                if "hamiltonian" in self.ignores
+                else "take csv for the hamiltonian"
+            )
+            raise ConfigError(f"the result of {self.name} is of no single circuit; {instead}", key=FORMAT)
+        return config.ansatz.build(self.hamiltonian_of(config, result))
