@@ -12,7 +12,9 @@ import pytest
 
 pytest.importorskip("qiskit_ibm_runtime")
 
+from qiskit import QuantumCircuit
 from qiskit.quantum_info import SparsePauliOp
+from qiskit.transpiler import generate_preset_pass_manager
 from qiskit_ibm_runtime import Batch, EstimatorV2, QiskitRuntimeService, SamplerV2, Session
 from qiskit_ibm_runtime.exceptions import (
     IBMInputValueError,
@@ -60,6 +62,32 @@ def test_the_device_has_the_snapshots_target(backend: Any) -> None:
     assert (backend.name, backend.num_qubits, backend.simulator) == ("ibmq_manila", 5, False)
     assert backend.target["cx"][0, 1].error == snapshot["cx"][0, 1].error
     assert backend.target["sx"][0,].duration == snapshot["sx"][0,].duration
+
+
+def test_the_ideal_simulator_has_a_simulators_gates_for_who_asks_for_angles(tmp_path: Path) -> None:
+    """Kept as they are with use_fractional_gates, else resynthesized; either way rx(π), ry(π) and cry(π) flip, by hand.
+
+    Asked in turn, for the client remembers what it had been told of the device before.
+    """
+    circuit = QuantumCircuit(3)
+    circuit.rx(np.pi, 0)
+    circuit.ry(np.pi, 1)
+    circuit.cry(np.pi, 1, 2)
+    circuit.rzz(2.5, 0, 1)  # a phase, by an angle that clients refuse of a device
+    circuit.measure_all()
+    with (
+        thread(tmp_path / "serve", "backend=ideal", "session.clock=virtual") as (_, root),
+        environment(variables(root)),
+    ):
+        service = QiskitRuntimeService()
+        for fractional in (False, True, False):
+            backend = service.backend("local_ideal", use_fractional_gates=fractional)
+            isa = generate_preset_pass_manager(1, backend, seed_transpiler=1).run(circuit)
+            counts = SamplerV2(mode=backend).run([isa], shots=10).result()[0].data.meas.get_counts()
+
+            assert counts == {"111": 10}
+            assert ({"rx", "ry", "cry"} <= set(isa.count_ops())) is fractional
+            assert "rzz" not in isa.count_ops()
 
 
 @pytest.fixture
