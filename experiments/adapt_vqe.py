@@ -93,6 +93,10 @@ class AdaptVqe(Experiment):
         check_optimizer(config.optimizer, config, evolved(hamiltonian, list(generators.values())))
         return OperatorPool(hamiltonian, generators, Reference.of(config.hamiltonian, hamiltonian))
 
+    def magnitude(self, prepared: OperatorPool, problem: Problem | None) -> float:  # noqa: ARG002
+        """The Hamiltonian's."""
+        return float(abs(prepared.hamiltonian.coeffs).sum())
+
     def most_evaluations(self, config: RunConfig, problem: Problem | None) -> int | None:  # noqa: ARG002
         """Those after every operator."""
         return most_evaluations(config, times=self.max_operators)

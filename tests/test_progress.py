@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
+import math
+import re
 import shlex
 import time
 from collections.abc import Callable
@@ -12,6 +15,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
+from runner.__main__ import main
 from runner.display.live import rows, value_console
 from runner.display.words import (
     clock,
@@ -22,6 +26,7 @@ from runner.display.words import (
     error_number,
     in_cell,
     truncation_in_words,
+    without_residue,
 )
 from runner.record.directory import RunDirectory
 from runner.record.events import Iteration
@@ -175,6 +180,67 @@ def test_a_table_of_exact_values_has_no_standard_errors(
     *_, header, row = capsys.readouterr().out.splitlines()
     assert row.split() == words
     assert ("stddev" in header) is not exact
+
+
+@pytest.mark.parametrize(("scale", "digits"), [(1.0, "2e-09"), (1e-9, "2e-18")])
+def test_what_rounding_leaves_of_zero_is_zero_by_the_scale_of_the_hamiltonian(
+    scale: float, digits: str
+) -> None:
+    """Of |c| that add up to 2: 64 ulp of that are 2.8e-14, by hand; what is larger keeps its digits in every unit."""
+    result = {
+        "energy": 3e-17 * scale, "stddev": 0.0, "error": -4e-16 * scale, "reference_energy": 4e-16 * scale,
+        "energy_kind": "exact", "rounding": 64 * 2**-52 * 2 * scale,
+        "table": [{"ZI": 1e-15 * scale, "XX": 2e-9 * scale, "count": 3, "word": "00"}],
+    }  # fmt: skip
+
+    assert energy_lines(result, "J") == [
+        ("energy", "0.000000", "without shot noise: +0 J from the reference"), ("reference", "0.000000", ""),
+    ]  # fmt: skip
+    assert without_residue(result)["table"] == [{"ZI": 0.0, "XX": 2e-9 * scale, "count": 3, "word": "00"}]
+    assert in_cell("XX", without_residue(result)["table"][0]["XX"]) == digits
+    assert energy_lines({**result, "energy": 2e-9 * scale}, "J")[0][1] == digits
+    assert without_residue({**result, "rounding": None})["energy"] == 3e-17 * scale  # of an earlier release
+
+
+def test_the_line_shows_an_energy_that_is_zero_to_rounding_as_zero() -> None:
+    """2.8e-14 is that of coefficients that add up to 2; a true small energy has its digits."""
+    line = Progress(None, rounding=2.8e-14)
+    told = []
+    for index, energy in enumerate((2e-9, 3e-17)):
+        line(evaluation(index, energy, energy))
+        told.append(line.line(0.0))
+
+    assert "best 2e-09" in told[0]
+    assert "best 0.000000" in told[1]
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-9])
+def test_expectation_values_that_are_zero_are_printed_as_zero(
+    size: float, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On |00⟩ turned by ry(0.3) on qubit 0: ⟨Z0⟩ = cos 0.3, ⟨X1⟩ = ⟨Y0⟩ = 0, on paper, in units of any size."""
+    (workdir / "turned.qasm").write_text(
+        'OPENQASM 2.0; include "qelib1.inc"; qreg q[2]; ry(0.3) q[0]; h q[1]; h q[1];'
+    )
+    observables = ",".join(f"{{{word}: {size}}}" for word in ("IZ", "XI", "IY"))
+    declared = (
+        "experiment=estimation",
+        "ansatz=file",
+        "ansatz.path=turned.qasm",
+        "estimator=exact",
+        "tracking=off",
+    )
+
+    assert (
+        main([*declared, f"experiment.observables=[{observables}]", "run.figures=false", "hydra.run.dir=x"])
+        == 0
+    )
+
+    result = json.loads((workdir / "x" / "result.json").read_text())
+    printed = capsys.readouterr().out
+    assert result["rounding"] == pytest.approx(64 * 2**-52 * size)
+    assert re.search(rf" {math.cos(0.3) * size:.6g}\b", printed)
+    assert not re.search(r"\de-(1[5-9]|2\d)", printed)
 
 
 @pytest.mark.parametrize(

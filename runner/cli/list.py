@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from runner.cli.verb import Argument, CommandLine, Verb
 from runner.display.shell import quoted
 from runner.display.stream import as_text
-from runner.display.words import clock, decimals, energy_number, error_number
+from runner.display.words import clock, decimals, energy_number, error_number, without_residue
 from runner.errors import ConfigError
 from runner.record.directory import JOURNAL, JOURNALS, OUTPUTS
 from runner.record.result import taken_in_all
@@ -184,7 +184,7 @@ def result(path: Path) -> dict[str, Any]:
     from runner.record.reading import read_latest
 
     try:
-        return read_latest(path / "result.json")
+        return dict(without_residue(read_latest(path / "result.json")))
     except FileNotFoundError:
         return {}
     except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -13,6 +14,10 @@ from runner.hamiltonian.declared import HARTREE
 
 ROUNDING = 16
 """In units of an energy's last place, what is no distance from another: as much as adding up its terms may lose."""
+RESIDUE = 64 * sys.float_info.epsilon
+"""Of the sum of an observable's |coefficients|: what rounding may leave of an expectation value that is 0."""
+ENERGIES = ("energy", "exact_energy", "reference_energy", "error")
+"""What is an energy, or a difference of two, in a result."""
 FEW_DIGITS = 1e-4
 """Below this, six decimals show two digits at most."""
 WRITTEN_OUT = 1e15
@@ -56,6 +61,23 @@ def counts(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     if evaluations:
         return [("evaluations", str(evaluations), f"in {iterations} iterations" if iterations else "")]
     return [("iterations", str(iterations), "")] if iterations else []
+
+
+def without_residue(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A result to be shown: what is no more than rounding leaves of 0, by its `rounding`, is 0, in its table too.
+
+    Results of earlier releases do not tell how large that is, and are shown as they are.
+    """
+    most = _number(result.get("rounding"))
+    if not most:
+        return result
+
+    def told(value: Any) -> Any:
+        return 0.0 if isinstance(value, float) and abs(value) <= most else value
+
+    shown = {name: told(value) if name in ENERGIES else value for name, value in result.items()}
+    table = result.get("table") or []
+    return {**shown, "table": [{name: told(value) for name, value in row.items()} for row in table]}
 
 
 def counted_up(table: Sequence[Mapping[str, Any]], evaluations: int | None) -> list[dict[str, Any]]:
@@ -150,9 +172,9 @@ def energy_lines(result: Mapping[str, Any], unit: str | None) -> list[tuple[str,
         result: the content of result.json; those of earlier releases say nothing of the kind of the energy.
         unit: what the Hamiltonian's energies are in.
     """
+    shown = without_residue(result)
     energy, reference, error, stddev, here = (
-        _number(result.get(name))
-        for name in ("energy", "reference_energy", "error", "stddev", "exact_energy")
+        _number(shown.get(name)) for name in ("energy", "reference_energy", "error", "stddev", "exact_energy")
     )
     kind = result.get("energy_kind")
     if kind == "pick" and energy is not None:

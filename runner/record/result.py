@@ -252,6 +252,7 @@ FIELDS: dict[str, tuple[str, Check]] = {
             dict.fromkeys(("mitigation_qpu_seconds", "mitigation_cost"), maybe(is_number)),
         ),
     ),
+    "rounding": _AMOUNT,
     "simulation": _TEXT,
     "truncation": ("name → number", dict_of(_is_float)),
     "mitigation": ("what was done against errors", _is_mitigation),

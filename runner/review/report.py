@@ -26,6 +26,7 @@ from runner.display.words import (
     in_cell,
     percent,
     truncation_in_words,
+    without_residue,
 )
 from runner.errors import ConfigError
 from runner.hamiltonian import unit_by, unit_of
@@ -186,7 +187,7 @@ class Plots:
 
 def run_page(events: Events, figures: Path, plots: Plots | None = None) -> str:
     """The text of the page, from the journal and the drawn figures."""
-    started, result = first(events, RunStarted), outcome(events)
+    started, result = first(events, RunStarted), without_residue(outcome(events))
     config = {} if started is None else dict(started.config)
     timeline = Activities.of(events)
     jobs, ended = _jobs(events)

@@ -333,9 +333,7 @@ class _Execution:
             lab = preparation.lab(self.record, self.stop)
             self._describe(preparation.problem)
             self._names = preparation.problem.parameter_names if preparation.problem else []
-            ending = _placed(
-                self._judged(self._experiment(lab, preparation.problem), lab), preparation.problem
-            )
+            ending = _placed(self._judged(self._experiment(lab, preparation), lab), preparation.problem)
             sessions = lab.describe_sessions()
             partly = ending.broken and not lab.record.whole and lab.knows_its_queue
             if partly:
@@ -346,7 +344,7 @@ class _Execution:
                 self.files.write_long_json(self.files.session, {**sessions, **listed}, "jobs", jobs)
                 added, before = self._added(preparation, lab), self._before(preparation, lab)
                 result = self._result(ending, sessions, lab, added, before)
-                result = replace(result, simulation=preparation.simulation)
+                result = replace(result, simulation=preparation.simulation, rounding=preparation.rounding)
             self.files.write(self.files.result, result.to_json())
             self.journal.write(Result(result=json.loads(result.to_json())))
             self.journal.write(
@@ -420,10 +418,11 @@ class _Execution:
         """Seconds since this process began to prepare the run."""
         return time.monotonic() - self._began
 
-    def _experiment(self, lab: Lab, problem: Problem | None) -> _Ending:
+    def _experiment(self, lab: Lab, preparation: Preparation) -> _Ending:
         progress: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
         if self.quiet is False or (self.quiet is None and notebook() is not None):
-            progress = line = Progress(self.config.experiment.most_evaluations(self.config, problem))
+            most = self.config.experiment.most_evaluations(self.config, preparation.problem)
+            progress = line = Progress(most, rounding=preparation.rounding)
             self.record.listen(line, JobCompleted, Evaluation, Iteration)
         self.stop.now = JOBS
         try:

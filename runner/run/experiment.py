@@ -142,6 +142,15 @@ class Experiment:
         """
         return self
 
+    def magnitude(self, prepared: Any, problem: Problem | None) -> float | None:  # noqa: ARG002
+        """The largest sum of |coefficients| of what it measures, in its unit; None where it does not say.
+
+        Args:
+            prepared: what `prepare` gave.
+            problem: the declared one, if it needs one.
+        """
+        return None if problem is None else float(abs(problem.hamiltonian.coeffs).sum())
+
     def seconds_afterwards(self, prepared: Any) -> float:  # noqa: ARG002
         """What is computed here from the results of its jobs takes so many seconds at most, by estimate.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.declare.config import RunConfig
 from runner.declare.plain import Values
+from runner.display.words import RESIDUE
 from runner.errors import ConfigError, ConfigWarning, TruncationError
 from runner.record.events import IbmAnnounced, JobCompleted, JobSubmitted, SessionChanged
 from runner.record.files import MAX_LINE
@@ -110,6 +111,12 @@ class Preparation:
         self.simulation = self.simulation or config.experiment.simulation(self.prepared)
         self._check_sampled()
         self.simulation = self.simulation or self._sampled_words()
+
+    @property
+    def rounding(self) -> float | None:
+        """What rounding may leave of an expectation value that is 0; None where nobody knows the observables' size."""
+        magnitude = self.config.experiment.magnitude(self.prepared, self.problem)
+        return None if magnitude is None else RESIDUE * magnitude
 
     def _require_suitable(self, *pub: Any) -> None:
         for setting in (self.mitigation, self.final_mitigation):

@@ -21,6 +21,7 @@ from runner.display.words import (
     grouped,
     outside_in_words,
     truncation_in_words,
+    without_residue,
 )
 from runner.lazy import np, rich
 from runner.record.events import Evaluation, Event, Iteration, JobCompleted
@@ -153,13 +154,20 @@ class Progress(LiveLine):
         max_evaluations: how many there will be at most.
         console: where to, in place of standard error.
         own: the run is this process's, so that it can be known what an evaluation takes.
+        rounding: what may be left of an energy that is 0, where that is known.
     """
 
     def __init__(
-        self, max_evaluations: int | None, *, console: Console | None = None, own: bool = True
+        self,
+        max_evaluations: int | None,
+        *,
+        console: Console | None = None,
+        own: bool = True,
+        rounding: float | None = None,
     ) -> None:
         super().__init__(console)
         self._limit = max_evaluations
+        self._rounding = rounding or 0.0
         self._own = own
         self._pace = EvaluationPace()
         self._evaluations = self._jobs = 0
@@ -233,6 +241,9 @@ class Progress(LiveLine):
         """Say how many evaluations there will be at most."""
         self._limit = max_evaluations
 
+    def _energy(self, energy: float) -> str:
+        return energy_number(0.0 if abs(energy) <= self._rounding else energy)
+
     def line(self, now: float) -> str:
         """The progress line at a moment of the monotonic clock."""
         if not (self._evaluations or self._clock or self._step):
@@ -242,7 +253,7 @@ class Progress(LiveLine):
             return f"{jobs}{self._iteration()}session {clock(self._clock)}"
         of = f"/{self._limit}" if self._limit else ""
         best = "  ".join(
-            f"best {energy_number(energy)}" if len(self._best) == 1 else f"{name} {energy_number(energy)}"
+            f"best {self._energy(energy)}" if len(self._best) == 1 else f"{name} {self._energy(energy)}"
             for name, energy in self._best.items()
         )
         text = f"evaluation {self._evaluations}{of}  {best}  session {clock(self._clock)}"
@@ -254,7 +265,7 @@ class Progress(LiveLine):
     def _iteration(self) -> str:
         if self._step is None:
             return ""
-        energy = "" if self._step.energy is None else f": {energy_number(self._step.energy)}"
+        energy = "" if self._step.energy is None else f": {self._energy(self._step.energy)}"
         return f"iteration {self._step.iteration}{energy}  "
 
 
@@ -378,7 +389,7 @@ def summary(
             line = rich.text.Text.assemble((f"{name:<{LABELS}}", "bold"), as_text(copy))
             console.print(line, soft_wrap=True, highlight=False)
     if result.table:
-        shown = counted_up(result.table, result.evaluations)
+        shown = counted_up(without_residue(vars(result))["table"], result.evaluations)
         console.print(rows(_without_spreads(shown) if exact else shown))
 
 

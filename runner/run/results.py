@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from runner import review
 from runner.declare.session import plan_of
 from runner.display import markup
-from runner.display.words import clock, counted_up, counts, energy_lines
+from runner.display.words import clock, counted_up, counts, energy_lines, without_residue
 from runner.hamiltonian import unit_of
 from runner.record.directory import JOURNAL
 from runner.record.events import Evaluation, RunStarted
@@ -124,6 +124,8 @@ class RunResult:
     """What measuring results took where the run had stopped (`jobs`, `qpu_seconds`, `usage_seconds`, `cost`, `shots`);
     `usage_seconds` and `cost` are what is charged for it beyond the run's own; `mitigation_qpu_seconds` and
     `mitigation_cost` what was added to it against errors, if anything was done; None where it had not."""
+    rounding: float | None = None
+    """What rounding may leave of an expectation value that is 0; None where not known, and in earlier results."""
     simulation: str | None = None
     """How circuits were simulated, and why, in words; None where there is nothing to tell."""
     truncation: dict[str, float] | None = None
@@ -219,6 +221,6 @@ class RunResult:
         ]
         return (
             markup.facts(rows)
-            + markup.table(counted_up(self.table, self.evaluations))
+            + markup.table(counted_up(without_residue(vars(self))["table"], self.evaluations))
             + (self.plot().in_html() if recorded else "")
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.display.words import SharedShots
+from runner.display.words import SharedShots, without_residue
 from runner.record.events import JobCompleted, JobSubmitted, ProblemPosed, Result
 from runner.record.log import EventLog, first, last, of, outcome, remembered
 from runner.record.replay import lasting_places
@@ -159,5 +159,5 @@ def reference_of(events: Events) -> float | None:
     """The exact energy a journal's result or problem tells."""
     result, problem = last(events, Result), first(events, ProblemPosed)
     if result is not None:
-        return number(result.result.get("reference_energy"))
+        return number(without_residue(result.result).get("reference_energy"))
     return None if problem is None else number(problem.reference_energy)
