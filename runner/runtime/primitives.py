@@ -291,7 +291,11 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
             unmitigated=unmitigated,
             truncates=lambda: any(pub.plan.truncates(exact=pub.shots is None) for pub in prepared),
             misfit=lambda numbers: misfit(
-                numbers, [_expected(pub) if mitigation is None else mitigated(pub.shape) for pub in prepared]
+                numbers,
+                [
+                    _expected(pub) if mitigation is None else mitigated(pub.shape, pub.shots)
+                    for pub in prepared
+                ],
             ),
         )
         return self._remember(job, lambda: list(map(_estimator_pub, asked, prepared)))
@@ -567,8 +571,8 @@ def _numbers(pub: Pub[EstimatorPlan], seed: int) -> Numbers:
 
 def _expected(pub: Pub[EstimatorPlan]) -> Expected:
     """Return what a PUB gives where nothing is done against errors."""
-    sampled, by_basis = pub.shots is not None, pub.by_basis is not None
-    return expected_of(pub.plan, pub.shape, sampled=sampled, by_basis=by_basis, reading=pub.reading)
+    by_basis = pub.by_basis is not None
+    return expected_of(pub.plan, pub.shape, shots=pub.shots, by_basis=by_basis, reading=pub.reading)
 
 
 def _require_mitigated(pubs: Sequence[Pub[EstimatorPlan]]) -> None:

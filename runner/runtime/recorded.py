@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qiskit.primitives import BitArray
 
+from runner.declare.checks import shorten
 from runner.runtime.results import READING
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ class Expected(NamedTuple):
     """What a PUB of the Estimator gives."""
 
     arrays: Mapping[str, Bounds]
-    sampled: bool
-    """Its shots are told."""
+    shots: int | None
+    """What is told of them; None: it is exact."""
     untold: bool = False
     """Values may be nan, and beyond their bounds."""
 
@@ -72,7 +73,7 @@ def expected_of(
     plan: EstimatorPlan | Moment,
     shape: tuple[int, ...],
     *,
-    sampled: bool,
+    shots: int | None,
     by_basis: bool = False,
     reading: TermReading | None = None,
 ) -> Expected:
@@ -81,7 +82,7 @@ def expected_of(
     Args:
         plan: of its circuit and observables.
         shape: of its values.
-        sampled: it is measured with shots.
+        shots: that it is measured with, by each basis where these have none of their own; None: it is exact.
         by_basis: each basis has shots of its own.
         reading: how its terms are read.
     """
@@ -92,7 +93,7 @@ def expected_of(
         largest = largest + np.abs(reading.weights).sum(axis=1).reshape(plan.shape)
     most = largest * (1 + _ROUNDING) + _ROUNDING
     # what is left out of strings or states is not known to leave values within their bounds
-    beyond = np.inf if plan.truncates(exact=not sampled) else most
+    beyond = np.inf if plan.truncates(exact=shots is None) else most
     arrays = {"evs": Bounds.of(shape, -beyond, beyond), "stds": Bounds.of(shape, 0.0, 2 * beyond)}
     if by_basis:
         square = (
@@ -101,7 +102,7 @@ def expected_of(
         arrays["variances"] = Bounds.of((square.size, plan.num_bases), -_ROUNDING * square, 2 * square)
     if reading is not None and reading.learns:
         arrays[READING] = Bounds.of(reading.weights.shape, -np.finfo(float).max, np.finfo(float).max)
-    return Expected(arrays, sampled)
+    return Expected(arrays, shots)
 
 
 def slopes_of(plan: EstimatorPlan, shape: tuple[int, ...]) -> Expected:
@@ -109,20 +110,20 @@ def slopes_of(plan: EstimatorPlan, shape: tuple[int, ...]) -> Expected:
     most = plan.largest * (1 + _ROUNDING) + _ROUNDING
     far = np.finfo(float).max
     gradients = Bounds.of((*shape, plan.num_parameters), -far, far)
-    return Expected({"evs": Bounds.of(shape, -most, most), "gradients": gradients}, sampled=False)
+    return Expected({"evs": Bounds.of(shape, -most, most), "gradients": gradients}, shots=None)
 
 
-def mitigated(shape: tuple[int, ...]) -> Expected:
+def mitigated(shape: tuple[int, ...], shots: int | None) -> Expected:
     """What a PUB gives where something is done against errors: no value is impossible, and some may be nan."""
     arrays = {"evs": Bounds.of(shape, -np.inf, np.inf), "stds": Bounds.of(shape, 0.0, np.inf)}
-    return Expected(arrays, sampled=True, untold=True)
+    return Expected(arrays, shots, untold=True)
 
 
 def misfit(found: Sequence[Numbers], expected: Sequence[Expected]) -> str | None:
     """What is wrong with the numbers of PUBs of the Estimator, in words; None: nothing."""
     if len(found) != len(expected):
         return f"it has numbers of {len(found)} PUBs, not of {len(expected)}"
-    for numbers, (arrays, sampled, untold) in zip(found, expected, strict=True):
+    for numbers, (arrays, shots, untold) in zip(found, expected, strict=True):
         for name, bounds in arrays.items():
             array, shape = numbers.get(name), bounds.shape
             if type(array) is not np.ndarray or (array.shape != shape and array.size + math.prod(shape)):
@@ -130,10 +131,9 @@ def misfit(found: Sequence[Numbers], expected: Sequence[Expected]) -> str | None
             if not bounds.hold(array, untold=untold):
                 within = (bounds.least <= array) & (array <= bounds.most)
                 return f"{name} holds {array[~within].flat[0]:g}, which cannot be"
-        if sampled:
-            shots = numbers.get("shots")
-            if type(shots) is not int or shots < 1:
-                return "shots are no whole number of at least 1"
+        told = numbers.get("shots")
+        if told != shots or type(told) is not type(shots):
+            return f"shots are {shorten(str(told), 40)}, not {'untold' if shots is None else shots}"
     return None
 
 
@@ -141,14 +141,15 @@ def all_fit(found: Columns, expected: Sequence[Expected]) -> bool:
     """Whether `misfit` has nothing to say of any of several jobs whose numbers are all bounded in the same way."""
     if len(found) != len(expected):
         return False
-    for columns, (arrays, sampled, untold) in zip(found, expected, strict=True):
+    for columns, (arrays, shots, untold) in zip(found, expected, strict=True):
         for name, bounds in arrays.items():
             column = columns.get(name)
             if untold or type(column) is not np.ndarray or column.shape[1:] != bounds.shape:
                 return False
             if not ((bounds.least <= column) & (column <= bounds.most)).all():
                 return False
-        if sampled and not all(type(shots) is int and shots >= 1 for shots in columns.get("shots", (None,))):
+        told = columns.get("shots", [None])  # a list where all are whole numbers, or none
+        if type(told) is not list or told.count(shots) != len(told):
             return False
     return True
 

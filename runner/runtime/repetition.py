@@ -230,7 +230,9 @@ class Repetition:
             elif reading is None and place in self._by_basis:
                 result.append(self._by_basis[place])
             else:
-                found = expected_of(kind.plan, kind.found, sampled=True, by_basis=by_basis, reading=reading)
+                found = expected_of(
+                    kind.plan, kind.found, shots=kind.shots, by_basis=by_basis, reading=reading
+                )
                 if reading is None:
                     self._by_basis[place] = found
                 result.append(found)

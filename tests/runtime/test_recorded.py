@@ -67,7 +67,12 @@ def last_done(events: Sequence[Event]) -> int:
         ("each basis", {"variances": None}, "variances is no array"),
         ("each basis", {"variances": [[1e308] * 3]}, r"variances holds 1e\+308"),
         ("each basis", {"variances": [[0.1, -1.0, 0.1]]}, "variances holds -1"),
-        ("each basis", {"shots": 0}, "shots are no whole number of at least 1"),
+        ("each basis", {"shots": 0}, "shots are 0, not 10000"),
+        ("each basis", {"shots": 9999}, "shots are 9999, not 10000"),
+        ("each basis", {"shots": 10000.0}, "shots are 10000.0, not 10000"),
+        ("exact", {"shots": 10000}, "shots are 10000, not untold"),
+        ("slopes", {"shots": 10000}, "shots are 10000, not untold"),
+        ("mitigated", {"shots": 512}, "shots are 512, not 4096"),
         ("exact", {"evs": [3.0, 0.0]}, "evs holds 3"),
         ("slopes", {"gradients": [[1.0]]}, r"gradients has shape \(1, 1\)"),
         ("mitigated", {"evs": [1.0]}, r"evs has shape \(1\)"),
@@ -162,7 +167,7 @@ def test_numbers_of_many_jobs_are_read_as_those_of_each(form: Callable[[float], 
 def test_numbers_of_many_jobs_fit_where_those_of_each_do(changed: str, value: float) -> None:
     """What `misfit` says of one job decides."""
     bounds = {"evs": Bounds.of((2,), -1.0, 1.0), "stds": Bounds.of((2,), 0.0, 1.0)}
-    expected = [Expected(bounds, sampled=True)]
+    expected = [Expected(bounds, shots=5)]
     results = [[{"evs": [0.1, 0.2], "stds": [0.0, 0.1], "shots": 5}] for _ in range(4)]
     if changed == "shape":
         results = [[{**one[0], "evs": [0.1, 0.2, 0.3]}] for one in results]
