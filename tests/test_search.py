@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -139,6 +143,36 @@ def test_a_search_broken_anywhere_is_the_unbroken_one(workdir: Path, storage: st
         assert facts("again") == facts("whole")
         assert len(facts("again")) == 6
         assert best("again") == best("whole")
+
+
+def test_a_killed_search_is_told_what_its_runs_stopped_with(workdir: Path) -> None:
+    """`kill -9` in the second batch: trials whose session had ended keep their values; all the rest is the twin's."""
+    arguments = [
+        "hydra/sweeper=optuna", "hydra.sweeper.n_trials=6", "hydra.sweeper.n_jobs=2", "seed=3",
+        "optimizer.max_evaluations=int(interval(2,14))", "session.max_time=90s", "tracking=off",
+        "run.figures=false", f"hydra.sweeper.storage={STORES[1]}",
+    ]  # fmt: skip
+    assert sweep([*arguments, "hydra.sweep.dir=whole"], quiet=True) == 3
+    lines = [Path(f"whole/{number}/journal.jsonl").read_bytes().count(b"\n") for number in range(6)]
+    killed = subprocess.run(
+        [sys.executable, "-m", "runner", "-m", *arguments, "hydra.sweep.dir=again"],
+        env=os.environ | {"RUNNER_FAULT": f"after_journal:{sum(lines[:3]) + 5}:kill9"},
+        capture_output=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    stopped = [row["status"] for row in numbers("whole")]
+    assert "stopped" in stopped[:3]
+    assert not Path("again/4").exists()
+
+    assert resume_sweep("again", overrides=[f"hydra.sweeper.storage={STORES[1]}"], quiet=True) == 3
+    assert numbers("again") == numbers("whole")
+    assert facts("again") == facts("whole")
+    assert best("again") == best("whole")
+    with pytest.raises(
+        ConfigError, match=rf"nothing to resume; {stopped.count('stopped')} runs stopped, each of"
+    ):
+        resume_sweep("again", overrides=[f"hydra.sweeper.storage={STORES[1]}"], quiet=True)
 
 
 def test_a_study_that_was_told_otherwise_is_written_anew(workdir: Path) -> None:

@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -37,7 +39,19 @@ from runner.sweep.launcher import (
 from runner.sweep.member import PARENT, MemberStop, Row, Task, carry_out
 from runner.sweep.optuna import OptunaSweeper, corners, distribution
 from runner.sweep.progress import SweepProgress
-from tests.sweeps import FOUR, PLAIN, SMALL, energies, members, numbers, paused_sweep, table, wait_for
+from tests.faults.trial import identity
+from tests.sweeps import (
+    FOUR,
+    PLAIN,
+    SMALL,
+    TWO_WORKERS,
+    energies,
+    members,
+    numbers,
+    paused_sweep,
+    table,
+    wait_for,
+)
 
 PRESETS = sorted(
     path.stem for path in (CONF / "experiment").glob("s*.yaml") if "MULTIRUN" in path.read_text("utf-8")
@@ -360,7 +374,7 @@ def test_ctrl_c_stops_cleanly_and_resume_finishes(serial: Path, tmp_path: Path) 
     directory = SweepDirectory.existing(folder)
     tasks = directory.tasks()
     with Conductor(directory, InterruptedAfter(1), base_of(directory), total=4, quiet=True) as conductor:
-        conductor.know([directory.look(tasks[0])])
+        conductor.know([tasks[0].look()])
         conductor.carry_out(tasks[1:])
 
     assert conductor.exit_code == 130
@@ -378,7 +392,7 @@ def test_killing_a_parallel_sweep_loses_nothing(serial: Path, tmp_path: Path) ->
     wait_for(lambda: not members(process.pid))
 
     tasks = SweepDirectory.existing(folder).tasks()
-    known = [SweepDirectory.existing(folder).look(task)["status"] for task in tasks]
+    known = [task.look()["status"] for task in tasks]
     assert sorted(known) == ["interrupted", "interrupted", "waiting", "waiting"]
     assert resume_sweep(folder, overrides=["hydra/launcher=basic"], quiet=True) == 0
     assert numbers(folder) == numbers(serial)
@@ -404,6 +418,130 @@ def test_a_finished_sweep_gets_what_its_process_had_no_time_for(serial: Path, tm
         resume_sweep(folder, quiet=True)
 
 
+STOPPING = (
+    "optimizer.max_evaluations=12,2", "seed=1,2", "session.max_time=90s", "tracking=off", "run.figures=false",
+)  # fmt: skip
+"""Runs 0 and 1 come to the end of their session after 20 events each, runs 2 and 3 to their own after 16."""
+
+
+@pytest.fixture(scope="module")
+def stopping(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep that was never broken, two of whose runs stopped."""
+    folder = tmp_path_factory.mktemp("stopping") / "sweep"
+    assert sweep([*STOPPING, f"hydra.sweep.dir={folder}"], quiet=True) == 3
+    assert [row["status"] for row in table(folder)] == ["stopped", "stopped", "finished", "finished"]
+    return folder
+
+
+@pytest.mark.parametrize("launcher", [(), TWO_WORKERS], ids=["basic", "joblib"])
+def test_a_killed_sweep_gives_no_run_more_than_the_unbroken_one(
+    stopping: Path, tmp_path: Path, launcher: tuple[str, ...]
+) -> None:
+    """`kill -9` after two runs have stopped: table, journals and money become those of a twin that was left alone."""
+    folder = tmp_path / "sweep"
+    fault = "after_journal:25:sleep=60" if launcher else "after_journal:45:kill9"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "runner", "-m", *STOPPING, *launcher, f"hydra.sweep.dir={folder}"],
+        start_new_session=True,
+        cwd=tmp_path,
+        env=os.environ | {"RUNNER_FAULT": fault},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    if launcher:  # both workers come to stand still in their second run
+        wait_for(lambda: sum(map(_lines, folder.glob("*/journal.jsonl"))) == 50)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait(100) == -signal.SIGKILL
+    wait_for(lambda: not members(process.pid))
+    known = [task.look()["status"] for task in SweepDirectory.existing(folder).tasks()]
+    assert "stopped" in known
+    assert known.count("interrupted") == (2 if launcher else 1)
+
+    assert resume_sweep(folder, overrides=["hydra/launcher=basic"], quiet=True) == 3
+    assert numbers(folder) == numbers(stopping)
+    for number in map(str, range(4)):
+        assert identity(folder / number) == identity(stopping / number)
+        assert _charged(folder / number) == _charged(stopping / number)
+
+
+def _lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n")
+
+
+def _charged(run: Path) -> float:
+    """Seconds between the beginning and the end of each session in a journal, added up."""
+    total, since = 0.0, {}
+    for event in read_journal(run / "journal.jsonl").events:
+        if event.kind == "session" and event.state == "active":
+            since[event.session] = event.time
+        elif event.kind == "session" and event.session in since:
+            total += event.time - since.pop(event.session)
+    return total
+
+
+def test_a_run_that_stopped_is_left_to_itself(
+    stopping: Path, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`resume` of its sweep pays nothing, says what goes on with it, and takes in what came of that."""
+    shutil.copytree(stopping, "sweep")
+    untouched = {path: path.read_bytes() for path in Path("sweep").rglob("*") if path.is_file()}
+    assert main(["resume", "sweep"]) == 2
+    told = "is over; there is nothing to resume; 2 runs stopped, each of which goes on by itself: "
+    assert f"{told}python -m runner resume sweep/0\n" in capsys.readouterr().err
+    assert untouched == {path: path.read_bytes() for path in Path("sweep").rglob("*") if path.is_file()}
+
+    assert main(["resume", "sweep/0", "run.figures=false"]) == 0
+    result = json.loads(Path("sweep/0/result.json").read_text())
+    assert main(["resume", "sweep"]) == 3
+    found, *others = numbers("sweep")
+    assert found["status"] == "finished"
+    assert int(found["evaluations"]) == result["evaluations"] > int(numbers(stopping)[0]["evaluations"])
+    assert float(found["cost"]) == result["cost"] > float(numbers(stopping)[0]["cost"])
+    assert others == numbers(stopping)[1:]
+    assert (
+        "1 run stopped, and goes on by itself: python -m runner resume sweep/1\n" in capsys.readouterr().out
+    )
+
+
+def test_a_budget_that_is_used_up_is_no_failure(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor is it where an earlier release had taken it for one: its row has what was measured, as in the beginning."""
+    words = ["session.max_cost=60,100000", "seed=1,2", *STOPPING[3:], "optimizer.max_evaluations=4"]
+    assert main(["-m", *words, "hydra.sweep.dir=sweep"]) == 3
+    whole = numbers("sweep")
+    assert [row["status"] for row in whole] == ["stopped", "stopped", "finished", "finished"]
+    line = "2 runs stopped, each of which goes on by itself: python -m runner resume sweep/0 session.max_cost=120\n"
+    assert line in capsys.readouterr().out
+    refused = "session.max_cost: 60 is used up; to go on, type more: ..."
+    for number in "01":
+        Path(f"sweep/{number}/failure.json").write_text(
+            json.dumps({"status": "failed", "exit_code": 2, "reason": refused})
+        )
+    rows = table("sweep")
+    for row in rows[:2]:
+        row.update(dict.fromkeys(("energy", "cost", "usage_seconds"), ""), status="failed", reason=refused)
+    SweepDirectory.existing("sweep").write_table(rows)
+
+    assert main(["resume", "sweep"]) == 3
+    assert numbers("sweep") == whole
+    assert all(float(row["cost"]) > 0 for row in whole)
+    assert main(["resume", "sweep"]) == 2
+    assert line in capsys.readouterr().err
+
+
+def test_a_job_that_is_queued_again_leaves_what_is_over(stopping: Path, tmp_path: Path) -> None:
+    """Once more through all runs of a share, as after SLURM took the node away: the same rows, and no byte written."""
+    folder = tmp_path / "sweep"
+    shutil.copytree(stopping, folder)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    directory = SweepDirectory.existing(folder)
+    directory.header["folder"] = os.getcwd()
+    rows = [carry_out(task, StopFlag()) for task in directory.tasks()]
+
+    assert [row["status"] for row in rows] == [row["status"] for row in table(stopping)]
+    assert [row["energy"] for row in rows] == [float(row["energy"]) for row in table(stopping)]
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
 def test_a_run_killed_before_its_first_event_starts_anew(serial: Path, tmp_path: Path) -> None:
     """An empty journal is nothing to continue from."""
     folder = tmp_path / "sweep"
@@ -417,10 +555,12 @@ def test_a_run_killed_before_its_first_event_starts_anew(serial: Path, tmp_path:
 
 
 def test_a_run_whose_journal_cannot_be_read_is_damaged_and_not_running(
-    serial: Path, monkeypatch: pytest.MonkeyPatch
+    serial: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Line 9 says something else than its checksum; it is running only while somebody writes it."""
-    task = SweepDirectory.existing(serial).tasks()[1]
+    shutil.copytree(serial, tmp_path / "sweep")
+    task = SweepDirectory.existing(tmp_path / "sweep").tasks()[1]
+    (task.directory / "result.json").unlink()  # as a kill leaves it
     journal = task.directory / "journal.jsonl"
 
     def unreadable(*_: object, **__: object) -> Row:

@@ -1,4 +1,4 @@
-"""`resume DIR`: continue an unfinished run from its journal, or what has not finished in a sweep."""
+"""`resume DIR`: continue an unfinished run from its journal, or what a sweep has not come to its end with."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from runner.cli.verb import CONFIG_DIR, Argument, CommandLine, Flag, Verb, requi
 
 VERB = Verb(
     name="resume",
-    does="continue an unfinished run from its journal, or what has not finished in a sweep",
+    does="continue an unfinished run from its journal, or the runs of a sweep that have not begun, were broken off or "
+    "failed",
     arguments=(
-        Argument(name="DIR", does="directory of the run or sweep"),
+        Argument(
+            name="DIR",
+            does="directory of the run or sweep; a run of a sweep that stopped goes on by itself: SWEEP/3",
+        ),
         Argument(
             name="[key=value …]",
             does="run.*, plugins=[…], a larger budget that ended it; of a sweep its launcher, of a search also "

@@ -21,14 +21,20 @@ from runner.declare.config import Declaration
 from runner.declare.messages import check_secrets
 from runner.declare.overrides import Overrides
 from runner.display.shell import command
+from runner.display.words import counted
 from runner.errors import ConfigError, RunnerError, StorageError, TrackingError
-from runner.record.directory import dated
+from runner.record.directory import JOURNAL, RunDirectory, dated
 from runner.record.environment import commit, versions
+from runner.record.events import RunStarted
+from runner.record.journal import read_telling
+from runner.record.log import first
+from runner.run.execution import resume_command
+from runner.run.resume import repeats_no_time, used_up
 from runner.run.signals import WORDS, StopFlag, tell
 from runner.sweep.compose import Combination, SweepPlanner, SweepSettings, distinct, named
 from runner.sweep.directory import SweepDirectory
 from runner.sweep.launcher import LAUNCHERS, BasicLauncher, Launcher
-from runner.sweep.member import Row, Task
+from runner.sweep.member import OVER, Row, Task
 from runner.sweep.progress import SweepProgress, report
 from runner.tracking import SweepUploader
 from runner.tracking.report import UploadState
@@ -120,7 +126,7 @@ class Conductor:
                         self.directory.write_table(self.table)
                     self._written = time.monotonic()
         for task in tasks:
-            self._rows.setdefault(task.number, self.directory.look(task))
+            self._rows.setdefault(task.number, task.look())
         return [self._rows[task.number] for task in tasks]
 
     def __enter__(self) -> Self:
@@ -161,41 +167,63 @@ class Conductor:
             notes = [*self._notes, *(f"tracking  {line}" for line in (synced.message, synced.note) if line)]
             if origin := self._uploader.origin(self.directory.header["overrides"]):
                 notes.append(f"tracking  {self._tracking.uri}{origin}")
-            if any(row["status"] != "finished" for row in table):
-                notes.append(f"continue with: {command('resume', shown(self.directory.path))}")
-            report(table, self.directory.swept(), shown(self.directory.path), notes)
+            if any(row["status"] not in OVER for row in table):
+                notes.append(f"continue with: {command('resume', self.directory.shown)}")
+            if (words := going_on(self.directory, table)) is not None:
+                notes.append(words)
+            report(table, self.directory.swept(), self.directory.shown, notes)
         if self.exit_code == StorageError.exit_code:
             raise StorageError(_refused(table))
 
 
+def going_on(directory: SweepDirectory, table: Sequence[Row]) -> str | None:
+    """How a run goes on that stopped, as the first of them; None where none did."""
+    stopped = [row for row in table if row["status"] == "stopped"]
+    if not stopped:
+        return None
+    name = stopped[0]["directory"]
+    events = read_telling(directory.path / name / JOURNAL)
+    started, fact = first(events, RunStarted), used_up(events)
+    assert started is not None
+    plugins = started.config.get("plugins") or []
+    more = [] if fact is None else [f"{fact.key}={2 * fact.allowed:.15g}"]
+    if repeats_no_time(restore(started.config, started.schemas, plugins=plugins).config):
+        more = ["--fork"]
+    typed = resume_command(RunDirectory(directory.shown / name), plugins, *more)
+    each = "and" if len(stopped) == 1 else "each of which"
+    return f"{counted(len(stopped), 'run')} stopped, {each} goes on by itself: {typed}"
+
+
 def to_complete(
-    directory: SweepDirectory, declared: Declaration, total: int, known: Sequence[str] = ()
+    directory: SweepDirectory, declared: Declaration, rows: Sequence[Row], known: Sequence[str] = ()
 ) -> list[str]:
-    """What a sweep lacks whose runs have all finished, one line each.
+    """What a sweep lacks whose runs are all over, one line each.
 
     Args:
         directory: the sweep.
         declared: any of its runs.
-        total: runs that it has.
+        rows: what is known of each of these.
         known: what is known to be lacking.
 
     Raises:
         ConfigError: nothing.
     """
-    rows = directory.read_table()
     lacking = list(known)
-    if len(rows) != total or any(row["status"] != "finished" for row in rows):
+    if not directory.is_told(rows):
         lacking.append("table     was not complete; written again")
-    if wants_figure(directory) and total <= MOST_RUNS_ON_A_PAGE:
+    if wants_figure(directory) and len(rows) <= MOST_RUNS_ON_A_PAGE:
         pictures = (directory.path / "figures" / "sweep.png", directory.path / "report.html")
         if not all(path.is_file() for path in pictures):
             lacking.append("figure    and page were missing; drawn now")
     if declared.config.tracking.enabled:
-        uploads = [directory.path, *(directory.path / str(number) for number in range(total))]
+        uploads = [directory.path, *(directory.path / row["directory"] for row in rows)]
         if any(UploadState.load(home).phase != "synced" for home in uploads):
             lacking.append("tracking  was not complete; brought in now")
     if not lacking:
-        raise ConfigError(f"{directory.path} is finished; there is nothing to resume", key="resume")
+        words = going_on(directory, rows)
+        said = "finished" if words is None else "over"
+        more = "" if words is None else f"; {words}"
+        raise ConfigError(f"{directory.shown} is {said}; there is nothing to resume{more}", key="resume")
     return lacking
 
 
@@ -315,11 +343,6 @@ def draw(directory: SweepDirectory, table: Sequence[Row]) -> None:
         review.sweep_page(directory.path)
     except (RunnerError, ValueError, TypeError, KeyError, OSError) as error:
         print(f"the figure could not be drawn: {error}", file=sys.stderr)
-
-
-def shown(path: Path) -> Path:
-    """A path as short as it can be typed."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _recorded(live: Any, known: dict[str, type[Any]]) -> dict[str, Any] | None:

@@ -7,20 +7,17 @@ import io
 import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from runner.errors import ConfigError, JournalError, StorageError
-from runner.record.directory import JOURNAL, RunDirectory, check_parts
+from runner.record.directory import RunDirectory, check_parts
 from runner.record.encoding import as_cell
 from runner.record.files import read_first, read_object, read_rows, read_text, require_ordinary
-from runner.record.journal import is_open
 from runner.record.lock import lock
-from runner.record.packed import is_there
-from runner.record.reading import PLANNED, check_fields, check_sweep, read_latest
-from runner.record.result import is_count
+from runner.record.reading import PLANNED, check_fields, check_sweep
 from runner.sweep.member import RESULT, STOP_FILE, Row, Task
 
 
@@ -38,6 +35,8 @@ class SweepDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+        """As short as it can be typed where this process was started."""
         self.header: dict[str, Any] = {}
         self.table = path / "sweep.csv"
         self._plan = path / "runs.jsonl"
@@ -180,25 +179,6 @@ class SweepDirectory:
             config_dirs=tuple(self.header.get("config_dirs", ())),
         )
 
-    def look(self, task: Task) -> Row:
-        """How far a run has come, from its directory alone."""
-        with suppress(OSError, ValueError):
-            return task.row(**_failure(task.failure))
-        journal = task.directory / JOURNAL
-        if not is_there(journal):
-            return task.row(status="waiting")
-        if is_open(journal):
-            return task.row(status="running")
-        try:
-            result = read_latest(task.directory / "result.json")
-        except ConfigError as error:
-            return task.row(status="damaged", exit_code=ConfigError.exit_code, reason=str(error))
-        except OSError:
-            result = {}
-        if not result:
-            return task.row(status="interrupted", exit_code=137, reason="the process was killed")
-        return task.row(**{name: result.get(name) for name in RESULT}, reason=result["stop_reason"])
-
     def stop(self, signum: int) -> None:
         """Tell every run, wherever it is, to end at its next job."""
         with suppress(OSError):
@@ -252,6 +232,15 @@ class SweepDirectory:
         except OSError:
             return []
 
+    def is_told(self, rows: Sequence[Row]) -> bool:
+        """Whether sweep.csv says of every run what is known of it; where it is in MLflow is not looked at."""
+
+        def said(row: Mapping[str, Any]) -> dict[str, str]:
+            cells = {key: as_cell(value) for key, value in row.items() if key != "mlflow_run_id"}
+            return {key: str(cell) for key, cell in cells.items() if cell not in (None, "")}
+
+        return [*map(said, self.read_table())] == [*map(said, rows)]
+
     def write_parquet(self, rows: Sequence[Row]) -> None:
         """Write sweep.parquet, with numbers as numbers; nothing where pyarrow is not installed.
 
@@ -288,24 +277,3 @@ def _number(value: Any) -> Any:
         with suppress(ValueError):
             return kind(value)
     return value
-
-
-def _failure(path: Path) -> dict[str, Any]:
-    """What `Task.fail` wrote.
-
-    Raises:
-        ConfigError: it is anything else.
-        OSError: there is nothing.
-    """
-    content = read_object(path)
-    if content.get("status") == "failed" and is_count(content.get("exit_code")):
-        return {
-            "status": "failed",
-            "exit_code": content["exit_code"],
-            "reason": str(content.get("reason") or "")[:MOST_SAID],
-        }
-    raise ConfigError(f"{path} is damaged; delete it")
-
-
-MOST_SAID = 2000
-"""Characters of the reason why a run failed."""

@@ -26,6 +26,7 @@ from runner.sweep.conductor import (
 )
 from runner.sweep.directory import SweepDirectory
 from runner.sweep.launcher import LAUNCHERS, Launcher, anticipate
+from runner.sweep.member import OVER
 from runner.sweep.search import resume_search, search
 
 
@@ -94,9 +95,9 @@ def planned(
 
 
 def resume_sweep(path: str | Path, *, overrides: Sequence[str] = (), quiet: bool = False) -> int:
-    """Carry out what has not finished in a sweep, and continue what was interrupted.
+    """Carry out what has not begun in a sweep or failed, and continue what was interrupted.
 
-    Where every run has finished, what the sweep's process had no time for is made up: table, figure, tracking.
+    Where every run is over, what the sweep's process had no time for is made up: table, figure, tracking.
 
     Args:
         path: the sweep's directory.
@@ -105,7 +106,7 @@ def resume_sweep(path: str | Path, *, overrides: Sequence[str] = (), quiet: bool
         quiet: nothing on the terminal but errors.
 
     Raises:
-        ConfigError: there is no sweep, or it is finished and complete.
+        ConfigError: there is no sweep, or its runs are over and it is complete.
         JournalError: another process is carrying it out.
         StorageError: the disk refused, be it a run of the sweep; the others were carried out.
     """
@@ -124,15 +125,15 @@ def resume_sweep(path: str | Path, *, overrides: Sequence[str] = (), quiet: bool
         directory.check_planned(tasks)
         for task in tasks:
             check_plugins(task.plugins, plugins)
-        known = {task.number: directory.look(task) for task in tasks}
-        left = [task for task in tasks if known[task.number]["status"] != "finished"]
+        rows = [task.look() for task in tasks]
+        left = [task for task, row in zip(tasks, rows, strict=True) if row["status"] not in OVER]
         declared = base_of(directory, plugins)
-        lacking = [] if left else to_complete(directory, declared, len(tasks))
+        lacking = [] if left else to_complete(directory, declared, rows)
         conductor = Conductor(directory, launcher, declared, total=len(tasks), quiet=quiet)
         for line in lacking:
             conductor.note(line)
         with conductor:
-            conductor.know(row for row in known.values() if row["status"] == "finished")
+            conductor.know(row for row in rows if row["status"] in OVER)
             conductor.carry_out(left)
     return conductor.exit_code
 

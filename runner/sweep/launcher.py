@@ -194,13 +194,13 @@ class JoblibLauncher:
                         yield row
                 except (BrokenProcessPool, *GONE):
                     if stop.signum is None:
-                        yield from _after_a_death(waiting, directory)
+                        yield from _after_a_death(waiting)
                 in_vain = in_vain + 1 if len(waiting) == left else 0
         if in_vain == MOST_DEATHS_IN_VAIN:
             reason = f"worker processes died {in_vain} times before they had begun a run"
             yield from (task.fail(reason, exit_code=137) for task in waiting.values())
             return
-        yield from (directory.look(task) for task in waiting.values())
+        yield from (task.look() for task in waiting.values())
 
     def _parallel(
         self, workers: int, function: Callable[[Any], Any], arguments: Sequence[Any], *, ordered: bool = False
@@ -243,12 +243,12 @@ def anticipate(overrides: Overrides) -> None:
         JoblibLauncher().get_ready(threads if isinstance(threads, int) and 1 <= threads <= 1024 else 1)
 
 
-def _after_a_death(waiting: dict[int, Task], directory: SweepDirectory) -> Iterator[Row]:
+def _after_a_death(waiting: dict[int, Task]) -> Iterator[Row]:
     """A worker died, and joblib ended the others: continue one by one those it may have died of."""
     from joblib.externals.loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
 
     for task in list(waiting.values()):
-        known = directory.look(task)
+        known = task.look()
         if known["status"] == "waiting":
             continue
         row = known
@@ -319,7 +319,7 @@ class SubmititLauncher(ChecksHere):
             over = {task.number: job for job, share in jobs if job.done() for task in share}
             again: dict[str, list[Task]] = {"interrupted": [], "waiting": []}
             for task in list(waiting.values()):
-                row = directory.look(task)
+                row = task.look()
                 status = row["status"]
                 if task.number in over:
                     left = "energy" not in row and deaths[task.number, status] < LIVES.get(status, 0)
@@ -337,11 +337,11 @@ class SubmititLauncher(ChecksHere):
                 shares = [[task] for task in again["interrupted"]]
                 jobs += submit(shares + (self._shares(again["waiting"], threads) if again["waiting"] else []))
             if stop.signum is not None and not any(
-                directory.look(task)["status"] == "running" for task in waiting.values()
+                task.look()["status"] == "running" for task in waiting.values()
             ):
                 for job, _ in jobs:
                     _cancel(job)
-                yield from (directory.look(task) for task in waiting.values())
+                yield from (task.look() for task in waiting.values())
                 return
 
     def executor(self, folder: str, threads: int) -> Any:

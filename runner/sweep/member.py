@@ -22,9 +22,11 @@ from runner.declare.config import Declaration, RunConfig
 from runner.declare.registry import load
 from runner.errors import ConfigError, Interrupted, JournalError, RunnerError, in_words
 from runner.record.directory import JOURNAL
-from runner.record.files import read_text
+from runner.record.files import read_object, read_text
 from runner.record.journal import is_begun, is_open
 from runner.record.packed import is_there
+from runner.record.reading import read_latest
+from runner.record.result import is_count
 from runner.run.execution import Sweep, resume, run
 from runner.run.signals import StopFlag
 from runner.runtime.threads import Background
@@ -43,6 +45,12 @@ RESULT = (
     "evaluations", "iterations", "shots", "usage_seconds", "cost", "wall_seconds", "exit_code",
 )  # fmt: skip
 """What a sweep's table shows of result.json."""
+
+OVER = ("finished", "stopped")
+"""States of runs that a sweep has come to its end with: one that stopped would take more than it was given."""
+
+MOST_SAID = 2000
+"""Characters of the reason why a run failed."""
 
 Row = dict[str, Any]
 """One line of a sweep's table."""
@@ -115,6 +123,30 @@ class Task:
             self.directory.mkdir(mode=0o700, exist_ok=True)
             self.failure.write_text(json.dumps(facts), encoding="utf-8")
         return self.row(**facts)
+
+    def look(self) -> Row:
+        """How far it has come, from its directory alone; why it failed counts unless it has come to its end since."""
+        found = self._seen()
+        if found["status"] not in OVER:
+            with suppress(OSError, ValueError):
+                return self.row(**_failure(self.failure))
+        return found
+
+    def _seen(self) -> Row:
+        journal = self.directory / JOURNAL
+        if not is_there(journal):
+            return self.row(status="waiting")
+        if is_open(journal):
+            return self.row(status="running")
+        try:
+            result = read_latest(self.directory / "result.json")
+        except ConfigError as error:
+            return self.row(status="damaged", exit_code=ConfigError.exit_code, reason=str(error))
+        except OSError:
+            result = {}
+        if not result:
+            return self.row(status="interrupted", exit_code=137, reason="the process was killed")
+        return self.row(**{name: result.get(name) for name in RESULT}, reason=result["stop_reason"])
 
     def row(self, **facts: Any) -> Row:
         """A line of the table: which run, what was swept, and what is known."""
@@ -221,7 +253,10 @@ def _carry_out(task: Task, stop: StopFlag) -> Row:
     sweep = Sweep(name=task.parent, stop=stop)
     try:
         stop.check()
+        known = task.look()
         task.failure.unlink(missing_ok=True)
+        if known["status"] in OVER:  # in a job of SLURM's, say, which was queued again
+            return known
         if task.config is not None and task.config.plugins:
             load(task.config.plugins)
         if _begun(task.directory / JOURNAL):
@@ -248,6 +283,23 @@ def _is_open(journal: Path) -> bool:
         return is_open(journal)
     except (OSError, RunnerError):
         return False
+
+
+def _failure(path: Path) -> dict[str, Any]:
+    """What `Task.fail` wrote.
+
+    Raises:
+        ConfigError: it is anything else.
+        OSError: there is nothing.
+    """
+    content = read_object(path)
+    if content.get("status") == "failed" and is_count(content.get("exit_code")):
+        return {
+            "status": "failed",
+            "exit_code": content["exit_code"],
+            "reason": str(content.get("reason") or "")[:MOST_SAID],
+        }
+    raise ConfigError(f"{path} is damaged; delete it")
 
 
 def _begun(journal: Path) -> bool:

@@ -28,7 +28,7 @@ from runner.sweep.conductor import (
 )
 from runner.sweep.directory import SweepDirectory
 from runner.sweep.launcher import Launcher, required
-from runner.sweep.member import Row, Task
+from runner.sweep.member import OVER, Row, Task
 from runner.sweep.optuna import OptunaSweeper, corners, distribution
 from runner.sweep.study import StoredStudy, Trials, check_free
 
@@ -138,8 +138,8 @@ class _Search:
     def carry_out(self) -> int:
         """Run batch after batch until every trial is over; returns the sweep's exit code."""
         tasks = self._directory.tasks()
-        known = {task.number: self._directory.look(task) for task in tasks}
-        left = [task for task in tasks if known[task.number]["status"] != "finished"]
+        known = {task.number: task.look() for task in tasks}
+        left = [task for task in tasks if known[task.number]["status"] not in OVER]
         for task, proposal in zip(tasks, self._directory.proposals(), strict=True):
             self._trials.recall(task, proposal, None if task in left else known[task.number])
         self._stored = self._store()
@@ -147,11 +147,11 @@ class _Search:
             self._directory, self._launcher, self._declared, total=self._sweeper.n_trials, quiet=self._quiet
         )
         if len(tasks) >= self._sweeper.n_trials and not left:
-            for line in to_complete(self._directory, self._declared, len(tasks), self._lacking()):
+            for line in to_complete(self._directory, self._declared, [*known.values()], self._lacking()):
                 conductor.note(line)
         with conductor:
             self._follow()
-            conductor.know(row for row in known.values() if row["status"] == "finished")
+            conductor.know(row for row in known.values() if row["status"] in OVER)
             batches = [left] if left else []
             while len(tasks) < self._sweeper.n_trials or batches:
                 batch = batches.pop() if batches else self._ask(len(tasks))
@@ -233,7 +233,7 @@ class _Search:
 
 def _is_decided(row: Row) -> bool:
     """Whether a run came to an end that carrying it out again would give again, as far as anybody can tell."""
-    ended = row["status"] in ("finished", "stopped", "failed")
+    ended = row["status"] in (*OVER, "failed")
     return ended and row.get("exit_code") != StorageError.exit_code
 
 
