@@ -144,6 +144,7 @@ class Vqd(Experiment):
                 break
             circuit = lab.fit(undone(problem.ansatz, answer.parameters))
             below.append(Term(circuit, all_zeros(circuit, problem.ansatz.num_qubits), lab.prepared.penalty))
+        sampled = lab.config.estimator.precision != 0
         return Outcome(
             **ground.outcome(),
             reference_energy=exact[0],
@@ -151,7 +152,7 @@ class Vqd(Experiment):
             evaluations=sum(stream.evaluations for stream in finished),
             iterations=sum(stream.iterations for stream in finished),
             stop_reason=answer.stop_reason(found)
-            + overtaken(lab.table, converged, lab.config.hamiltonian.energy_unit),
+            + overtaken(lab.table, converged, lab.config.hamiltonian.energy_unit, sampled=sampled),
             resumable=answer.resumable(found),
             table=lab.table,
         )
@@ -180,7 +181,9 @@ class Vqd(Experiment):
         return [lab.problem.initial_point, *random[1:]] if first else random
 
 
-def overtaken(table: list[dict[str, Any]], converged: list[bool], unit: str | None = None) -> str:
+def overtaken(
+    table: list[dict[str, Any]], converged: list[bool], unit: str | None = None, *, sampled: bool = False
+) -> str:
     """What is to be said where a level lies below the exact one, beyond three standard errors.
 
     The k-th of orthogonal states in a sector cannot, unless those before it are not the lowest k (the variational
@@ -190,14 +193,16 @@ def overtaken(table: list[dict[str, Any]], converged: list[bool], unit: str | No
         table: a row for each level.
         converged: whether the optimizer's own criterion was met, for each.
         unit: what energies are in.
+        sampled: shots measured them, and tell nothing of how far off they are where these came out alike.
     """
-    row = next((row for row in table if _off(row, -1)), None)
+    sure = [row for row in table if row["stddev"] or not sampled]
+    row = next((row for row in sure if _off(row, -1)), None)
     if row is None:
         return ""
     told = f"; level {row['level']} lies below the exact one, "
     if (row.get("outside") or 0) > 1e-3:
         return f"{told}for its state is outside the sector: raise experiment.sector_penalty"
-    above = [before for before in table[: row["level"]] if _off(before, 1)]
+    above = [before for before in sure if before["level"] < row["level"] and _off(before, 1)]
     worst = max(above, key=lambda before: before["error"], default=None)
     if worst is None:
         return f"{told}though none before it lies above: it overlaps with them, raise experiment.penalty"

@@ -221,3 +221,21 @@ def test_small_steps_among_noisy_energies_prove_nothing(optimizer: str, tmp_path
 
     assert result.converged is False
     assert "cannot tell that it stands still: not called converged" in result.stop_reason
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_shots_that_came_out_alike_prove_nothing(exact: bool, tmp_path: Path) -> None:
+    """−Z is −cos θ, and its lowest −1 is where every shot says so, and near there nearly every one does."""
+    words = ("hamiltonian=pauli", "hamiltonian.terms=[[Z,-1.0]]", "ansatz=gates", "ansatz.gates=[[ry,a,0]]")
+    words += (
+        "ansatz.initial=values",
+        "ansatz.initial_values={a: 0.0}",
+        "optimizer=cobyla",
+        "optimizer.rhobeg=0.01",
+    )
+    words += ("estimator=exact",) if exact else ("estimator=level0", "estimator.default_shots=5")
+    result = run(compose(*words, "tracking=off", "run.figures=false"), directory=str(tmp_path / "run"))
+
+    assert (result.energy, result.stddev) == (pytest.approx(-1.0, abs=1e-6), 0.0)
+    assert result.converged is exact
+    assert ("not called converged" in result.stop_reason) is not exact

@@ -73,6 +73,25 @@ def test_only_hartree_are_in_thousandths(
     assert error_in_words(error, exact, unit) == words
 
 
+def test_shots_that_came_out_alike_are_not_called_exact() -> None:
+    """Twenty shots of −1.3 prove no −1.3: what is exact there lies 0.0145 above, a number of its own."""
+    result = {
+        "energy": -1.3, "stddev": 0.0, "energy_kind": "measured", "error": 0.0, "reference_energy": -1.3,
+        "exact_energy": -1.28553, "exact_method": "statevector",
+    }  # fmt: skip
+    energy, here, _ = energy_lines(result, None)
+
+    assert energy == (
+        "energy", "-1.300000", "no spread in its shots, which is no error bar: +0 from the reference",
+    )  # fmt: skip
+    assert here[1] == "-1.285530"
+    assert energy_lines(result | {"energy_kind": "exact"}, None)[0][2].endswith(
+        "(exact to rounding) from the reference"
+    )
+    bar = energy_lines(result | {"stddev": 0.1, "exact_energy": None}, None)[0][2]
+    assert bar == "+0.0 σ from the reference: +0"
+
+
 @pytest.mark.parametrize(
     ("energy", "words"),
     [

@@ -168,3 +168,49 @@ def test_exact_energies_have_no_standard_error_in_the_ranking() -> None:
     sampled = row(1, "spsa", 0, energy=-0.8, error=0.2, stddev=0.01)
     told = {line["run"]: line.get("stddev") for line in found([exact, sampled], "optimizer").lines}
     assert told == {0: None, 1: 0.01}
+
+
+def test_two_seeds_of_each_tell_little() -> None:
+    """The t test of Welch by scipy on the errors themselves; normal standard errors would say 1.4e-252."""
+    from scipy.stats import ttest_ind
+
+    nft, cobyla = [0.000165, 0.000249], [0.0348, 0.0369]
+    ranked = found(over_seeds(nft=nft, cobyla=cobyla), "optimizer", "seed")
+    expected = ttest_ind(nft, cobyla, equal_var=False).pvalue
+
+    assert expected == pytest.approx(0.019, abs=0.001)
+    assert ranked.verdict.startswith("winner: nft ")
+    assert ranked.verdict.endswith(f"by chance with p = {expected:.2g}")
+    wide = found(over_seeds(nft=nft, cobyla=[0.001, 0.0369]), "optimizer", "seed")
+    assert wide.verdict.startswith("no winner: ")
+
+
+def test_one_run_against_several_spreads_as_they_do() -> None:
+    """0.5 is 0.48/(0.01·√(1 + 1/2)) of Student's t from two of 0.02 that spread by 0.01: one degree, an arctan."""
+    half = 0.01 / math.sqrt(2)
+    ranked = found(over_seeds(a=[0.02 - half, 0.02 + half], b=[0.5]), "optimizer", "seed")
+    expected = 1 - 2 / math.pi * math.atan(0.48 / (0.01 * math.sqrt(1.5)))
+
+    assert expected == pytest.approx(0.0162, abs=1e-4)
+    assert ranked.verdict.endswith(f"by chance with p = {expected:.2g}")
+
+
+def test_shots_that_came_out_alike_win_nothing() -> None:
+    """Twenty shots that all said −1 may be of −0.9 as well: no standard error, and no place of its own."""
+    lucky = row(0, "a", 1, energy=-1.0, error=0.0, stddev=0.0, energy_kind="measured")
+    other = row(1, "b", 1, energy=-0.7, error=0.3, stddev=0.1, energy_kind="measured")
+    ranked = found([lucky, other], "optimizer")
+
+    assert [(line["optimizer"], line[""], line["stddev"]) for line in ranked.lines] == [
+        ("a", 1, "no spread in its shots"), ("b", 1, 0.1),
+    ]  # fmt: skip
+    assert ranked.verdict == (
+        "no winner: a (0) and b (0.3 ± 0.1) cannot be told apart by |energy − exact|; "
+        "more shots, or several seeds, may"
+    )
+    exact = [one | {"energy_kind": "exact", "stddev": 0.0} for one in (lucky, other)]
+    assert found(exact, "optimizer").verdict.startswith("winner: a (0)")
+    seeds = [lucky, lucky | {"number": 2, "seed": "2"}, other, other | {"number": 3, "seed": "2"}]
+    over = found(seeds, "optimizer", "seed")
+    assert over.verdict.startswith("no winner: a (0) and b")
+    assert [line["±"] for line in over.lines] == [None, pytest.approx(0.1 / math.sqrt(2))]

@@ -385,3 +385,30 @@ def test_list_looks_at_every_folder_once_and_not_into_runs(
 
     assert sorted(path.name for path in found) == sorted(map(str, range(30)))
     assert len(looked) == 30 + 4  # outputs, runs, sweeps, sweeps/one
+
+
+def test_shots_that_came_out_alike_are_told_where_an_error_bar_would_stand(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """⟨Z⟩ of |0⟩: every shot says 1; an exact one beside it has no word there."""
+    words = (
+        "experiment=estimation",
+        "experiment.observables=[Z]",
+        "ansatz=gates",
+        "ansatz.gates=[[x,0],[x,0]]",
+    )
+    for name, estimator in (("shots", "level0"), ("exact", "exact")):
+        declared = (*words, f"estimator={estimator}", "tracking=off", "run.figures=false")
+        run(compose(*declared), directory=f"outputs/runs/{name}")
+    capsys.readouterr()
+    assert main(["list"]) == 0
+    listed = capsys.readouterr().out
+    (stddev,) = [
+        line
+        for line in outcomes([Path("outputs/runs/shots"), Path("outputs/runs/exact")])
+        if line[0] == "stddev"
+    ]
+
+    assert stddev == ("stddev", "no spread in its shots", "")
+    assert listed.count("1.000000 (no spread in its shots)") == 1
+    assert listed.count("1.000000") == 2

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from runner.cli.list import error_of, existing, result, runs, state
 from runner.cli.verb import Argument, CommandLine, Verb
 from runner.declare.config import flatten
-from runner.display.words import clock, decimals, energy_number
+from runner.display.words import NO_SPREAD, clock, decimals, energy_number, spreadless
 from runner.errors import ConfigError
 from runner.record.directory import JOURNAL
 from runner.record.files import read_mapping
@@ -95,7 +95,7 @@ def outcomes(paths: Sequence[Path]) -> list[tuple[str, ...]]:
         ("status", *states),
         line("energy", energy_number),
         line("energy_kind", str),
-        line("stddev", lambda value: f"{value:.2g}" if value else ""),  # exact values have none
+        ("stddev", *(_spread(one) for one in found)),
         ("error", *(error_of(one, one.get("error")) for one in found)),
         line("error_sigmas", lambda value: f"{decimals(value, 1, '+')} σ"),
         line("exact_energy", energy_number),
@@ -107,6 +107,11 @@ def outcomes(paths: Sequence[Path]) -> list[tuple[str, ...]]:
         line("wall_seconds", clock),
     ]
     return [row for row in rows if any(row[1:])]
+
+
+def _spread(found: Mapping[str, Any]) -> str:
+    """The standard error, which exact values have not, and shots that came out alike do not tell."""
+    return NO_SPREAD if spreadless(found) else f"{stddev:.2g}" if (stddev := found.get("stddev")) else ""
 
 
 def _config(path: Path) -> dict[str, Any]:

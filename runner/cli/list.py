@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 from runner.cli.verb import Argument, CommandLine, Verb
 from runner.display.shell import quoted
 from runner.display.stream import as_text
-from runner.display.words import clock, decimals, energy_number, error_number, without_residue
+from runner.display.words import (
+    NO_SPREAD,
+    clock,
+    decimals,
+    energy_number,
+    error_number,
+    spreadless,
+    without_residue,
+)
 from runner.errors import ConfigError
 from runner.record.directory import JOURNAL, JOURNALS, OUTPUTS
 from runner.record.result import taken_in_all
@@ -162,7 +170,9 @@ def row(path: Path) -> list[str]:
         return [state(path), *[""] * 6, str(path)]
     known = true_error(found) if found.get("energy_kind") == "measured" else None
     energy, stddev = found["energy"], found["stddev"]
-    noise = " (pick)" if found.get("energy_kind") == "pick" else f"{stddev:.2g}" if stddev else ""
+    noise = f"{stddev:.2g}" if stddev else ""
+    if found.get("energy_kind") == "pick" or spreadless(found):
+        noise = f" ({NO_SPREAD})" if spreadless(found) else " (pick)"
     return [
         found["status"],
         "" if energy is None else energy_number(energy) + (f" ± {noise}" if noise[:1].isdigit() else noise),

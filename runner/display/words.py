@@ -97,18 +97,28 @@ def counted_up(table: Sequence[Mapping[str, Any]], evaluations: int | None) -> l
     return [{heading.get(name, name): value for name, value in row.items()} for row in table]
 
 
-def error_in_words(error: float, exact: float | None, unit: str | None) -> str:
+NO_SPREAD = "no spread in its shots"
+"""What is said in place of a standard error of 0: shots that came out alike do not tell how far off they are."""
+
+
+def spreadless(result: Mapping[str, Any]) -> bool:
+    """Whether shots measured an energy and came out alike."""
+    return result.get("energy_kind") == "measured" and result.get("stddev") == 0
+
+
+def error_in_words(error: float, exact: float | None, unit: str | None, *, sampled: bool = False) -> str:
     """An energy's distance from the exact one: of Hartree in mHa, of anything else in its own unit and relative.
 
     Args:
         error: energy − exact.
         exact: what it should have been.
         unit: what the Hamiltonian's energies are in.
+        sampled: shots measured it, and hit the exact one by chance where they did.
     """
     if unit == HARTREE:
         return f"{1000 * error:+.3f} m{HARTREE}"
     if exact and not but_for_rounding(error, exact):
-        return "+0" + (f" {unit}" if unit else "") + " (exact to rounding)"
+        return "+0" + (f" {unit}" if unit else "") + ("" if sampled else " (exact to rounding)")
     return (
         ("+" if error >= 0 else "")
         + plain_number(error, 3)
@@ -188,14 +198,16 @@ def energy_lines(result: Mapping[str, Any], unit: str | None) -> list[tuple[str,
     left_out = left_out_in_words(result.get("truncation"), stddev, energy)
     lines = []
     if energy is not None:
-        words = "" if error is None else error_in_words(error, reference, unit)
+        words = "" if error is None else error_in_words(error, reference, unit, sampled=kind == "measured")
         if stddev and error is not None and kind != "truncated":
             words = f"{decimals(error / stddev, 1, '+')} σ from the reference"
-            words += "" if here is not None else f": {error_in_words(error, reference, unit)}"
+            words += "" if here is not None else f": {error_in_words(error, reference, unit, sampled=True)}"
         elif error is not None:
             words += " from the reference"
         noiseless = [] if stddev else ["without shot noise"]
         without = {"exact": ["without shot noise"], "truncated": [", ".join([*noiseless, left_out])]}
+        if spreadless(result):
+            without["measured"] = [f"{NO_SPREAD}, which is no error bar"]
         notes = [*without.get(str(kind), []), *([words] if words else [])]
         value = energy_number(energy) + (f" ± {stddev:.2g}" if stddev else "")
         if kind == "truncated" and (lost := _bound(result.get("truncation")) or 0.0) > abs(energy):
@@ -261,7 +273,12 @@ def _number(value: Any) -> float | None:
 
 
 def outside_in_words(
-    share: float | None, *, error: float | None = None, stddev: float | None = None, note: str | None = None
+    share: float | None,
+    *,
+    error: float | None = None,
+    stddev: float | None = None,
+    note: str | None = None,
+    sampled: bool = False,
 ) -> str:
     """What is to be said of a state with other numbers of electrons than the reference; nothing where all is well.
 
@@ -270,12 +287,14 @@ def outside_in_words(
         error: energy − reference.
         stddev: standard error of the energy.
         note: where the reference is from.
+        sampled: shots measured the energy; where they have no spread, nobody knows what it lies below.
     """
     words = ""
     if share:
         part = percent(share, 3) if share > 1e-6 else "less than 0.0001 %"
         words = f"{part} of the state has other numbers of electrons: the ansatz does not keep them"
-    below = error is not None and error < -max(3 * (stddev or 0), 1e-6)
+    known = bool(stddev) or not sampled
+    below = known and error is not None and error < -max(3 * (stddev or 0), 1e-6)
     if below and (share or (share is None and ", sector " in (note or ""))):
         words = words or "the ansatz may not keep the numbers of electrons"
         words += "; so the energy lies below the sector's lowest"

@@ -25,6 +25,7 @@ from runner.display.words import (
 )
 from runner.lazy import np, rich
 from runner.record.events import Evaluation, Event, Iteration, JobCompleted
+from runner.run.answer import MEASURED
 from runner.run.results import RunResult
 from runner.runtime.results import DISTANCE, LEFT_OUT, TRUNCATION
 from runner.runtime.threads import Background
@@ -348,8 +349,9 @@ def summary(
     if result.parameter_names and not all("[" in name for name in result.parameter_names):
         table.add_row("parameters", _by_name(result.parameter_names, result.parameters))
     words = outside_in_words(
-        result.outside_sector, error=result.error, stddev=result.stddev, note=result.reference_note
-    )
+        result.outside_sector, error=result.error, stddev=result.stddev, note=result.reference_note,
+        sampled=result.energy_kind == MEASURED,
+    )  # fmt: skip
     if words:
         table.add_row("sector", words)
     if idle is not None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runner.display.words import but_for_rounding, energy_number
+from runner.display.words import NO_SPREAD, but_for_rounding, energy_number, spreadless
 from runner.run.answer import PICK
 from runner.sweep.member import Row
 
@@ -72,7 +72,7 @@ class _Entry:
     name: str
     values: list[float]
     noise: list[float]
-    """Standard errors of the values by shots; 0 of true errors."""
+    """Standard errors of the values by shots; 0 of true errors, inf where shots came out alike and tell none."""
     line: dict[str, Any]
 
     @property
@@ -80,13 +80,27 @@ class _Entry:
         return statistics.median(self.values)
 
     @property
+    def spread(self) -> float:
+        """Standard deviation over the seeds; 0 of a single one."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else 0.0
+
+    @property
+    def shot_noise(self) -> float:
+        """Standard error of one of them by shots: of those that tell one, where seeds spread as well."""
+        known = [one for one in self.noise if math.isfinite(one)] if self.spread else self.noise
+        return math.sqrt(statistics.fmean(one**2 for one in known)) if known else 0.0
+
+    @property
     def error(self) -> float:
         """Standard error of the median: √(π/2) that of the mean of so many seeds, of up to two the same."""
         count = len(self.values)
         share = math.sqrt(math.pi / 2) if count > 2 else 1.0
-        spread = statistics.stdev(self.values) if count > 1 else 0.0
-        noise = math.sqrt(statistics.fmean(one**2 for one in self.noise))
-        return share * max(spread, noise) / math.sqrt(count)
+        return share * max(self.spread, self.shot_noise) / math.sqrt(count)
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of that error: one less than seeds where it is their spread, of shots as many as any."""
+        return len(self.values) - 1 if self.spread > self.shot_noise else math.inf
 
 
 def rank(table: Sequence[Row], swept: Sequence[str]) -> Ranking | None:
@@ -123,7 +137,7 @@ def _value(row: Row, by: str) -> tuple[float, float]:
         return abs(here), 0.0
     value = merit(row)
     assert value is not None
-    return value, float(row.get("stddev") or 0.0)
+    return value, math.inf if spreadless(row) else float(row.get("stddev") or 0.0)
 
 
 def _runs(rows: Sequence[Row], keys: Sequence[str], by: str) -> Iterator[_Entry]:
@@ -134,6 +148,8 @@ def _runs(rows: Sequence[Row], keys: Sequence[str], by: str) -> Iterator[_Entry]
         for name in names:
             own = {TRUE: true_error, "error": _error}.get(name)
             found = own(row) if own else row.get(name)
+            if name == "stddev" and spreadless(row):
+                found = NO_SPREAD
             nothing = name in ("evaluations", "stddev") and not found  # nothing is optimized; it is exact
             if found is not None and not nothing:
                 line[name.rpartition(".")[2]] = found
@@ -150,7 +166,7 @@ def _settings(rows: Sequence[Row], keys: Sequence[str], by: str) -> Iterator[_En
         values = [value for value, _ in pairs]
         entry = _Entry(" ".join(setting), values, [noise for _, noise in pairs], {})
         entry.line.update({key.rpartition(".")[2]: word for key, word in zip(keys, setting, strict=True)})
-        entry.line.update({"runs": len(members), "median": entry.middle, "±": entry.error})
+        entry.line.update({"runs": len(members), "median": entry.middle, "±": _sure(entry.error)})
         entry.line.update({"best": min(values), "worst": max(values)})
         shots = [row["shots"] for row in members if isinstance(row.get("shots"), int)]
         if len(shots) == len(members):
@@ -159,11 +175,16 @@ def _settings(rows: Sequence[Row], keys: Sequence[str], by: str) -> Iterator[_En
         yield entry
 
 
+def _sure(error: float) -> float | None:
+    """A standard error; None where shots tell none."""
+    return error if math.isfinite(error) else None
+
+
 def chance(first: _Entry, second: _Entry) -> float | None:
     """Probability of a difference as large by chance alone; None where there is nothing to tell it by.
 
     With `SEEDS` of each by the exact rank test of Mann & Whitney (Ann. Math. Statist. 18, 50 (1947)), else by the
-    standard errors of both.
+    standard errors of both as Welch does (Biometrika 34, 28 (1947)): those of a few seeds are uncertain themselves.
     """
     if min(len(first.values), len(second.values)) >= SEEDS:
         from scipy.stats import mannwhitneyu
@@ -172,7 +193,20 @@ def chance(first: _Entry, second: _Entry) -> float | None:
     error = math.hypot(first.error, second.error)
     if not error:
         return None
-    return math.erfc(abs(first.middle - second.middle) / error / math.sqrt(2))
+    if not math.isfinite(error):
+        return 1.0
+    less = sum((entry.error / error) ** 4 / entry.freedom for entry in (first, second))
+    for one, other in ((first, second), (second, first)):
+        if (
+            len(one.values) == 1 and not one.error
+        ):  # a run of which nobody knows how it spreads: as the others do
+            error, less = math.hypot(error, other.spread), 1 / other.freedom
+    distance = abs(first.middle - second.middle) / error
+    if not less:
+        return math.erfc(distance / math.sqrt(2))
+    from scipy.stats import t
+
+    return float(2 * t.sf(distance, 1 / less))
 
 
 def _apart(first: _Entry, second: _Entry) -> bool:
@@ -214,7 +248,7 @@ def _verdict(entries: Sequence[_Entry], by: str, *, over_seeds: bool) -> str:
     first, *others = entries
 
     def told(entry: _Entry) -> str:
-        sure = f" ± {entry.error:.2g}" if entry.error else ""
+        sure = f" ± {entry.error:.2g}" if entry.error and _sure(entry.error) else ""
         return f"{entry.name} ({entry.middle:.3g}{sure})"
 
     what = f"{by}, median of {len(first.values)} seeds" if over_seeds else by

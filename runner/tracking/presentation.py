@@ -235,7 +235,8 @@ def _result_table(result: Mapping[str, Any], unit: str | None) -> list[str]:
         for name, value, remark in energy_lines(result, unit)
     ]
     outside = number(result.get("outside_sector"))
-    if words := outside_in_words(outside, error=error, stddev=stddev, note=note):
+    sampled = result.get("energy_kind") == "measured"
+    if words := outside_in_words(outside, error=error, stddev=stddev, note=note, sampled=sampled):
         rows.append(("sector", words))
     rows += [(name, value) for name, value, _ in counts(result)]
     return ["| | |", "|---|---|", *(f"| {name} | {plain(text)} |" for name, text in rows), ""]

@@ -106,6 +106,7 @@ def test_a_level_that_is_not_converged_is_not_called_missed() -> None:
     assert "so a level before it was missed" in overtaken(rows, [True, True])
     assert "raise experiment.penalty" in overtaken(arrived, [True, True])
     assert overtaken(noisy, [False, False]) == ""
+    assert overtaken(rows, [False, True], sampled=True) == ""  # shots that came out alike
 
 
 def test_a_budget_that_runs_out_is_told_as_that(workdir: Path) -> None:
