@@ -196,7 +196,8 @@ class Qaoa(SamplerConfig, Experiment):
             reference_energy=extremes[0] if extremes else lab.problem.reference_energy,
             evaluations=stream.evaluations,
             iterations=stream.iterations,
-            stop_reason=f"{answer.stop_reason(found)}; best bitstring has cost {search.lowest:g}{told}",
+            stop_reason=f"{answer.stop_reason(found)}; best bitstring has cost {search.lowest:g}{told}"
+            + counted_from(extremes),
             resumable=answer.resumable(found),
             table=lab.table,
         )
@@ -375,6 +376,13 @@ def ratio(cost: float, extremes: tuple[float, float] | None) -> float | None:
     if extremes is None or extremes[0] == extremes[1]:
         return None
     return (extremes[1] - cost) / (extremes[1] - extremes[0])
+
+
+def counted_from(extremes: tuple[float, float] | None) -> str:
+    """What ratios are counted from, where that is not 0, as it is for cuts of graphs without negative weights."""
+    if extremes is None or extremes[0] == extremes[1] or abs(extremes[1]) <= 1e-9 * abs(extremes[0]):
+        return ""
+    return f"; ratios are 0 at the highest cost, {extremes[1]:g}, and 1 at the lowest, {extremes[0]:g}"
 
 
 def _array(values: Any) -> np.ndarray:

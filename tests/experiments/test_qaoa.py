@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from qiskit.quantum_info import SparsePauliOp, Statevector
 
-from experiments.qaoa import Cost, conditional_value_at_risk, ratio
+from experiments.qaoa import Cost, conditional_value_at_risk, counted_from, ratio
 from runner import compose, run
 from runner.__main__ import main
 from runner.errors import ConfigError
@@ -111,6 +111,18 @@ def test_the_ratio_is_one_for_the_best_and_zero_for_the_worst() -> None:
     assert ratio(-10, (-10, 0)) == 1
     assert ratio(0, (-10, 0)) == 0
     assert ratio(-9, None) is None
+
+
+def test_with_negative_weights_ratios_are_counted_from_the_worst_cut(workdir: Path) -> None:
+    """By hand: cuts of a path with weights 2, −3 have 0, 2, −3 or −1; 2 is the best, and none of them is 3 of 5."""
+    edges = ("hamiltonian=maxcut", "hamiltonian.graph=edges", "hamiltonian.edges=[[0,1,2],[1,2,-3]]")
+    result = run(compose(*QAOA, *edges, "ansatz.reps=1", "optimizer.max_evaluations=5"))
+
+    expected = {-2: 1.0, 0: 0.6, 1: 0.4, 3: 0.0}
+    told = {row["cost"]: row["ratio"] for row in result.table}
+    assert told == pytest.approx(expected)
+    assert result.stop_reason.endswith("; ratios are 0 at the highest cost, 3, and 1 at the lowest, -2")
+    assert counted_from((-10.0, 0.0)) == ""
 
 
 def test_one_layer_on_a_ring_reaches_three_quarters(workdir: Path) -> None:
