@@ -73,6 +73,10 @@ class DissociationCurve(Experiment):
                 chosen_gradient(config.gradient, config, backend, (problem.circuit, problem.observable))
         return problems
 
+    def magnitude(self, prepared: list[Problem], problem: Problem | None) -> float:  # noqa: ARG002
+        """That of the point where it is largest."""
+        return max(float(abs(point.hamiltonian.coeffs).sum()) for point in prepared)
+
     def most_evaluations(self, config: RunConfig, problem: Problem | None) -> int | None:  # noqa: ARG002
         """Those at every point of the curve."""
         return most_evaluations(config, times=len(self.values))

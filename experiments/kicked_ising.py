@@ -167,6 +167,10 @@ class KickedIsing(Experiment):
             return [math.pi / 2]
         return [math.pi / 2 * point / (self.points - 1) for point in range(self.points)]
 
+    def magnitude(self, prepared: KickedCircuits | KickedLayers, problem: Problem | None) -> float:  # noqa: ARG002
+        """Pauli words, and means of them, are 1 at most."""
+        return 1.0
+
     def prepare(
         self, config: RunConfig, backend: Backend, problem: Problem | None
     ) -> KickedCircuits | KickedLayers:

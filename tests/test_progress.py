@@ -16,6 +16,7 @@ import pytest
 from rich.console import Console
 
 from runner.__main__ import main
+from runner.declare.composer import compose
 from runner.display.live import rows, value_console
 from runner.display.words import (
     clock,
@@ -33,6 +34,7 @@ from runner.record.events import Iteration
 from runner.run import progress
 from runner.run.answer import worth
 from runner.run.execution import resume_command
+from runner.run.preflight import Preparation
 from runner.run.progress import Preparing, Progress, summary, usage_in_words
 from runner.run.results import RunResult
 from runner.runtime.plan import PLANS
@@ -219,6 +221,24 @@ def test_what_rounding_leaves_of_zero_is_zero_by_the_scale_of_the_hamiltonian(
     assert in_cell("XX", without_residue(result)["table"][0]["XX"]) == digits
     assert energy_lines({**result, "energy": 2e-9 * scale}, "J")[0][1] == digits
     assert without_residue({**result, "rounding": None})["energy"] == 3e-17 * scale  # of an earlier release
+
+
+@pytest.mark.parametrize(
+    ("declared", "magnitude"),
+    [
+        (("experiment=vqe", "hamiltonian=pauli", "hamiltonian.terms=[[ZZ,-0.5],[XI,0.25]]"), 0.75),
+        (("experiment=dissociation_curve", "hamiltonian=tfim", "hamiltonian.shape=[2]", "experiment.parameter=field",
+          "experiment.values=[0.5,2.0,1.0]", "ansatz=hva"), 5.0),
+        (("experiment=estimation", "experiment.observables=[ZZ,{XX: 0.5, YY: -2}]", "hamiltonian=two_qubit"), 2.5),
+    ],
+)  # fmt: skip
+def test_rounding_follows_the_largest_sum_of_coefficients(
+    declared: tuple[str, ...], magnitude: float
+) -> None:
+    """On paper: two sites have one bond, J = 1, and two fields h: up to 1 + 2·2."""
+    found = Preparation(compose(*declared, "tracking=off")).rounding
+
+    assert found == pytest.approx(64 * 2**-52 * magnitude)
 
 
 def test_the_line_shows_an_energy_that_is_zero_to_rounding_as_zero() -> None:
