@@ -497,6 +497,11 @@ def test_a_run_that_stopped_is_left_to_itself(
     assert found["status"] == "finished"
     assert int(found["evaluations"]) == result["evaluations"] > int(numbers(stopping)[0]["evaluations"])
     assert float(found["cost"]) == result["cost"] > float(numbers(stopping)[0]["cost"])
+    work = [
+        event.work for event in read_journal("sweep/0/journal.jsonl").events if event.kind == "job.submitted"
+    ]
+    shots = sum(executions for job in work for executions, _ in job)
+    assert int(found["shots"]) == shots == result["shots"] + result["measured_before"]["shots"]
     assert others == numbers(stopping)[1:]
     assert (
         "1 run stopped, and goes on by itself: python -m runner resume sweep/1\n" in capsys.readouterr().out

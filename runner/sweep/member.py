@@ -26,7 +26,7 @@ from runner.record.files import read_object, read_text
 from runner.record.journal import is_begun, is_open
 from runner.record.packed import is_there
 from runner.record.reading import read_latest
-from runner.record.result import is_count
+from runner.record.result import is_count, taken_in_all
 from runner.run.execution import Sweep, resume, run
 from runner.run.signals import StopFlag
 from runner.runtime.threads import Background
@@ -44,7 +44,7 @@ RESULT = (
     "status", "energy", "stddev", "energy_kind", "reference_energy", "error", "error_sigmas", "exact_energy",
     "evaluations", "iterations", "shots", "usage_seconds", "cost", "wall_seconds", "exit_code",
 )  # fmt: skip
-"""What a sweep's table shows of result.json."""
+"""What a sweep's table shows of result.json; what was taken is that in all."""
 
 OVER = ("finished", "stopped")
 """States of runs that a sweep has come to its end with: one that stopped would take more than it was given."""
@@ -146,7 +146,11 @@ class Task:
             result = {}
         if not result:
             return self.row(status="interrupted", exit_code=137, reason="the process was killed")
-        return self.row(**{name: result.get(name) for name in RESULT}, reason=result["stop_reason"])
+        return self.ended(result)
+
+    def ended(self, result: Mapping[str, Any]) -> Row:
+        """The line of a run that has come to this result."""
+        return self.row(**{name: taken_in_all(result, name) for name in RESULT}, reason=result["stop_reason"])
 
     def row(self, **facts: Any) -> Row:
         """A line of the table: which run, what was swept, and what is known."""
@@ -273,8 +277,7 @@ def _carry_out(task: Task, stop: StopFlag) -> Row:
         return task.fail(str(error), error.exit_code)
     except Exception as error:
         return task.fail(in_words(error))
-    facts = {name: getattr(result, name) for name in RESULT}
-    return task.row(**facts, reason=result.stop_reason)
+    return task.ended(vars(result))
 
 
 def _is_open(journal: Path) -> bool:

@@ -17,6 +17,7 @@ from runner.hamiltonian import unit_of
 from runner.record.events import RunStarted, SessionChanged
 from runner.record.files import read_bytes
 from runner.record.redaction import redact, redact_value
+from runner.record.result import taken_in_all
 from runner.tracking.translation import Translation, number
 
 KEY_LENGTH = 250
@@ -214,7 +215,7 @@ def description(run: Translation) -> str:
     if (session := run.session) is not None:
         reason = f" ({plain(session.reason)})" if session.reason else ""
         jobs = counted(len(run.jobs), "job")
-        usage = number(result.get("usage_seconds"))
+        usage = number(taken_in_all(result, "usage_seconds"))
         spent = f", {usage:.1f} s of usage" if usage is not None else ""
         where = ", ".join(map(plain, (session.mode, session.backend, session.state)))
         lines += [f"Session: {where}{reason}; {jobs}{spent}.", ""]

@@ -199,6 +199,9 @@ class Translation:
             value = number(taken_in_all(self.result, field))
             if value is not None:
                 yield Point(None, key, value, when, 0)
+        for name, item in (self.result.get("measured_before") or {}).items():
+            if (value := number(item)) is not None:
+                yield Point(None, f"measured_before/{name}", value, when, 0)
         for name, item in (self.result.get("truncation") or {}).items():
             if (value := number(item)) is not None:
                 yield Point(None, f"truncation/{name}", value, when, 0)

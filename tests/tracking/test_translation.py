@@ -6,7 +6,10 @@ import math
 
 import pytest
 
+from runner import compose, resume, run
+from runner.record.events import JobCompleted, JobSubmitted, SessionChanged
 from runner.record.journal import Journal, read_journal
+from runner.record.log import of
 from runner.tracking.presentation import (
     EVALUATION_COLUMNS,
     description,
@@ -88,6 +91,36 @@ def test_what_simulation_left_out(tmp_path):
     found = {point.key: point.value for point in points if point.key.startswith("truncation/")}
     assert found == {"truncation/error": 0.002, "truncation/discarded_weight": 1e-9}
     assert tags(run)["runner.simulation"] == "Pauli strings, as engine=pauli says"
+
+
+@pytest.mark.parametrize("mode", ["session", "batch"])
+def test_what_a_run_took_is_told_in_all(workdir, mode):
+    """Of one that stopped and went on: what all jobs of its journal add up to, and what result.json has apart."""
+    small = ("tracking=off", "run.figures=false", "optimizer=cobyla", "optimizer.max_evaluations=12")
+    run(compose(*small, f"session.mode={mode}", "session.max_cost=100"), directory="run")
+    result = resume("run", overrides=["session.max_cost=200"])
+    events = read_journal("run/journal.jsonl").events
+    translation, points = translate("run/journal.jsonl")
+    told = {point.key: point.value for point in points}
+    qpu = sum(event.qpu_seconds for event in of(events, JobCompleted))
+    charged = {
+        event.session: event.usage_time for event in of(events, SessionChanged) if event.state == "closed"
+    }
+    usage = qpu if mode == "batch" else sum(charged.values())
+    added_up = {
+        "shots": sum(many for event in of(events, JobSubmitted) for many, _ in event.work),
+        "qpu_seconds": qpu,
+        "usage_seconds": usage,
+        "cost": 0.8 * usage,  # the premium plan's price
+    }
+
+    assert result.measured_before["shots"] > 0
+    for name, value in added_up.items():
+        assert told[f"result/{name}"] == pytest.approx(value, rel=1e-12)
+        own = told[f"result/{name}"] - told[f"measured_before/{name}"]
+        assert own == pytest.approx(getattr(result, name), rel=1e-12)
+    assert told["session/qpu_seconds"] == pytest.approx(qpu, rel=1e-12)
+    assert f"{usage:.1f} s of usage" in description(translation)
 
 
 def test_workloads_with_references_of_their_own_have_no_error_by_another(tmp_path):
