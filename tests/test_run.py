@@ -20,7 +20,7 @@ from runner.record.journal import Journal, read_journal
 from runner.record.ledger import jobs_of
 from runner.record.replay import Stop
 from runner.run.context import Lab
-from runner.run.resume import fork
+from runner.run.fork import fork
 from tests.journals import plain
 
 SMALL = ("tracking=off", "run.figures=false", "optimizer=cobyla", "optimizer.max_evaluations=12")

@@ -11,8 +11,8 @@ from qiskit.quantum_info import Statevector
 from runner import compose, run
 from runner.errors import ConfigError
 from runner.run.answer import worth
+from runner.run.fork import fork
 from runner.run.results import RunResult
-from runner.run.resume import fork
 from tests.choices import choice
 from tests.test_run import events
 

@@ -14,7 +14,9 @@ from runner.declare.checks import require_choice, require_integer, require_numbe
 from runner.declare.files import read_text
 from runner.errors import ConfigError
 from runner.hamiltonian.physics import physics_of
-from runner.record.reading import read_result
+from runner.record.best import best_parameters
+from runner.record.directory import JOURNAL
+from runner.record.packed import is_there
 
 if TYPE_CHECKING:
     import numpy as np
@@ -236,25 +238,25 @@ def read_numbers(path: Path) -> Any:
     return values
 
 
-def parameters_of_run(run: str, runs: Path) -> Any:
-    """The parameters an earlier run ended with, by name where it kept the names.
+def parameters_of_run(run: str, runs: Path) -> dict[str, float] | list[float]:
+    """The best parameters of an earlier run, by name where it kept the names.
 
     Args:
         run: the name of its folder, or a path to it.
         runs: where the folder is looked up.
 
     Raises:
-        ConfigError: there is no such run, or it has no result.
+        ConfigError: there is no such run, or it has found an energy at no parameters.
     """
     directory = runs / run if (runs / run).is_dir() else Path(run)
-    if not (directory / "result.json").is_file():
+    if not ((directory / "result.json").is_file() or is_there(directory / JOURNAL)):
+        raise ConfigError(f"no run {run!r} in {runs}; name a folder there", key="ansatz.initial")
+    best = best_parameters(directory)
+    if best is None:
         raise ConfigError(
-            f"no run {run!r} with a result in {runs}; name a folder there", key="ansatz.initial"
+            f"run {run!r} has found an energy at no parameters; name another", key="ansatz.initial"
         )
-    values = _named(read_result(directory / "result.json"))
-    if not values:
-        raise ConfigError(f"run {run!r} has no parameters; name a finished run", key="ansatz.initial")
-    return values
+    return best.named
 
 
 def require_old_order(circuit: QuantumCircuit, what: str, key: str) -> None:

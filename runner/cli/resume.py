@@ -23,7 +23,10 @@ VERB = Verb(
         ),
     ),
     flags=(
-        Flag(name="--fork", does="a new run from the best parameters of DIR"),
+        Flag(
+            name="--fork",
+            does="a new run from the best parameters of DIR: its result's, or the lowest evaluation's",
+        ),
         replace(CONFIG_DIR, does="with --fork: a folder with config groups of your own", needs="--fork"),
     ),
     path="run directory",
@@ -46,14 +49,19 @@ VERB = Verb(
 
 def main(line: CommandLine) -> int:
     """Continue the run or sweep that is named, or with --fork start a new run from its best parameters."""
+    from runner.declare.overrides import Overrides
+    from runner.errors import ConfigError
     from runner.run.execution import resume, run
-    from runner.run.resume import fork
+    from runner.run.fork import fork, without_start
 
     (directory,) = line.paths
     if "fork" in line.flags:
         declaration = fork(directory, line.settings, config_dirs=line.config_dirs)
         require_one_run(declaration, "--fork")
-        return run(declaration, quiet=False).exit_code
+        try:
+            return run(declaration, quiet=False).exit_code
+        except ConfigError as error:
+            raise without_start(error, directory, Overrides.of(line.settings)) from error
     if (Path(directory) / "sweep.json").is_file():
         from runner.sweep.entry import resume_sweep
 

@@ -18,12 +18,13 @@ from runner.declare.composer import restore
 from runner.declare.provenance import mention_unused
 from runner.errors import ConfigError
 from runner.hamiltonian.physics import physics_of
+from runner.record.best import best_parameters
 from runner.record.directory import RunDirectory
 from runner.record.encoding import as_cell
 from runner.record.events import Evaluation, Event, HamiltonianRead, ProblemPosed, RunStarted
 from runner.record.journal import read_telling
 from runner.record.log import first, of
-from runner.record.reading import read_result
+from runner.record.reading import read_latest
 from runner.run.experiment import FORMAT, finished_first
 
 if TYPE_CHECKING:
@@ -45,8 +46,10 @@ class Exported:
     config: RunConfig
     """The declaration."""
     result: dict[str, Any]
-    """The content of result.json; empty where there is none yet."""
+    """The content of result.json; empty where there is none yet, or the run has gone on since."""
     events: Sequence[Event]
+    best: list[float]
+    """The run's best parameters; empty: it has none."""
 
     @classmethod
     def of(cls, path: str | Path, plugins: Sequence[str] = ()) -> Exported:
@@ -62,7 +65,9 @@ class Exported:
             raise ConfigError(f"{path} stopped before anything was recorded; start it again", key="export")
         mention_unused(files.config, started.config.get("plugins"))
         config = restore(started.config, started.schemas, started.overrides, plugins=plugins).config
-        found = cls(config, read_result(files.result) if files.result.is_file() else {}, events)
+        best = best_parameters(files.path, events)
+        result = read_latest(files.result) if files.result.is_file() else {}
+        found = cls(config, result, events, [] if best is None else best.values)
         problem = first(events, ProblemPosed)
         if problem is not None:
             _same(found.circuit, found.hamiltonian, problem)
@@ -96,16 +101,16 @@ class Exported:
         Raises:
             ConfigError: the run has none.
         """
-        values, count = self.result.get("parameters") or [], self.circuit.num_parameters
-        if count and not self.result:
+        count = self.circuit.num_parameters
+        if count and not self.result and not self.best:
             raise finished_first()
-        if count != len(values):
-            told = "none" if not values else str(len(values))
+        if count != len(self.best):
+            told = str(len(self.best) or "none")
             words = (
                 f"is for a result with parameters: the circuit has {count}, the result {told}; leave it out"
             )
             raise ConfigError(words, key="--bound")
-        return self.circuit.assign_parameters(values)
+        return self.circuit.assign_parameters(self.best)
 
 
 def _same(circuit: QuantumCircuit, hamiltonian: SparsePauliOp, problem: ProblemPosed) -> None:

@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from runner import review
-from runner.ansatz.start import require_old_order
 from runner.declare.checks import shorten
-from runner.declare.composer import Composer, declare, restore
+from runner.declare.composer import restore
 from runner.declare.config import COMPUTING, Declaration, RunConfig, flatten
 from runner.declare.overrides import Overrides
 from runner.declare.plain import Values
-from runner.declare.provenance import check_plugins, mention_unused, not_trusted
 from runner.display.shell import command
 from runner.errors import ConfigError, ConfigWarning, JournalError, ResumeError
 from runner.record.directory import JOURNAL, OUTPUTS, RunDirectory, run_directories
@@ -27,7 +25,6 @@ from runner.record.events import (
     SHOTS,
     BudgetReached,
     Estimate,
-    Evaluation,
     Event,
     JobCompleted,
     ProblemPosed,
@@ -36,7 +33,7 @@ from runner.record.events import (
     RunStarted,
 )
 from runner.record.files import read_mapping, read_object
-from runner.record.journal import Journal, is_open, opening, read_journal, read_telling
+from runner.record.journal import Journal, is_open, opening, read_journal
 from runner.record.log import first, last, of
 from runner.record.reading import read_result
 from runner.record.replay import EVOLVED, RESULTS, stop_of
@@ -305,68 +302,6 @@ def unfinished(values: Mapping[str, object], chosen: str | None = None) -> RunDi
         if _status(events) != "finished" and not is_open(path):
             return RunDirectory(directory)
     return None
-
-
-def fork(path: str | Path, overrides: Sequence[str] = (), *, config_dirs: Sequence[str] = ()) -> Declaration:
-    """The declaration of a new run that starts at the best parameters an earlier one found.
-
-    Args:
-        path: directory of the earlier run, finished or not; it is only read.
-        overrides: what is to be different.
-        config_dirs: folders with config groups for what is chosen anew.
-
-    Raises:
-        ConfigError: the earlier run evaluated nothing, or the parts do not fit together.
-    """
-    files = RunDirectory.existing(path)
-    events = read_telling(files.journal)
-    started = first(events, RunStarted)
-    found = [event for event in of(events, Evaluation) if event.parameters is not None]
-    if started is not None:
-        mention_unused(files.config, started.config.get("plugins"))
-        check_plugins(started.config.get("plugins"), Overrides.of(overrides).plugins)
-    if started is None or not found:
-        raise ConfigError(f"{path} evaluated nothing yet, so there is nothing to start from", key="--fork")
-    best = min(found, key=lambda event: event.energy)
-    start = [f"{key}={value}" for key, value in {**START, "ansatz.initial_values": best.parameters}.items()]
-    kept = not_trusted(Overrides.of(started.overrides)).texts
-    if _says_all(kept, started, config_dirs):
-        declaration = declare([*kept, *start, *overrides], config_dirs=config_dirs)
-    else:
-        typed = Overrides.of([*start, *overrides])
-        declaration = Composer(config_dirs, typed.plugins).anew(started.config, started.schemas, typed)
-    problem = first(events, ProblemPosed)
-    unnamed = problem is None or problem.parameter_names is None
-    if unnamed and declaration.schemas.get("ansatz") in ("gates", "file"):
-        require_old_order(declaration.config.ansatz.build(), f"{path}", "--fork")
-    return replace(declaration, overrides=(*kept, *overrides), forked_from=started.run_id)
-
-
-START = {"ansatz.initial": "values", "ansatz.initial_values": [], "ansatz.initial_spread": 0}
-"""What a fork sets in any case."""
-
-
-def _says_all(overrides: Sequence[str], started: RunStarted, config_dirs: Sequence[str]) -> bool:
-    """Whether what was typed for a run composes, here and now, to what is recorded of it.
-
-    It does not where a Python program declared the run, where files have changed, and for what was itself a fork.
-    """
-
-    def relevant(declaration: Declaration) -> dict[str, object]:
-        return {key: value for key, value in flatten(declaration.values).items() if key not in START}
-
-    recorded = restore(started.config, started.schemas, plugins=started.config.get("plugins") or [])
-    try:
-        composed = declare([*_plugins_of(started), *overrides], config_dirs=config_dirs)
-    except ConfigError:
-        return False
-    return composed.schemas == recorded.schemas and relevant(composed) == relevant(recorded)
-
-
-def _plugins_of(started: RunStarted) -> list[str]:
-    """The word that names a run's plug-ins again; they have been trusted before it is asked for."""
-    named = started.config.get("plugins")
-    return [f"plugins=[{','.join(map(str, named))}]"] if named else []
 
 
 def _equal(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
