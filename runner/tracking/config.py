@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from runner.declare.checks import require_range
 from runner.declare.overrides import Overrides
 from runner.errors import ConfigError
+from runner.tracking.store import is_server
 from runner.tracking.uploader import Uploader
 
 SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
@@ -69,11 +70,21 @@ def check_address(uri: str, key: str) -> None:
         raise ConfigError(f"must start with one of {', '.join(SCHEMES)}, then ://", key=key)
     if scheme == "sqlite" and not uri.partition(":///")[2]:
         raise ConfigError("must name a file, as in sqlite:///outputs/mlflow.db", key=key)
+    if is_server(uri) and not _host(uri):
+        raise ConfigError("must name a host, as in http://127.0.0.1:5000", key=key)
     if urlsplit(uri).password is not None:
         raise ConfigError(
             "must not hold a password; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead",
             key=key,
         )
+
+
+def _host(uri: str) -> str | None:
+    """The host of an address; None where there is none, or nobody can tell."""
+    try:
+        return urlsplit(uri).hostname
+    except ValueError:
+        return None
 
 
 NOTHING = Overrides()

@@ -116,18 +116,23 @@ KINDS: dict[str, Check] = {
 """What the values of `mlflow.json` are."""
 
 
-def report_of(directory: Path, progress: UploadState, *, followed: bool = True) -> SyncReport:
-    """The user's view of an upload's progress; `followed`: by a process that goes on with it."""
+FOLLOWED = "{unsynced} records unsynced: the upload goes on by itself as long as the store answers"
+GOES_ON = "{synced} records so far: the run goes on, and the rest comes in when it has ended"
+KILLED = "{unsynced} records unsynced: the process that uploaded them was killed (signal {signal})"
+ENDED = "{unsynced} records unsynced: the process that uploaded them has failed, see runner.log"
+"""What is said of an upload that has not come to its end, by who goes on with it."""
+
+
+def report_of(directory: Path, progress: UploadState, words: str = FOLLOWED) -> SyncReport:
+    """The user's view of an upload's progress; `words` are for one under way."""
     if progress.phase == "synced":
         return SyncReport(state="synced", mlflow_run_id=progress.run_id, note=progress.note, uri=progress.uri)
     unsynced = max(_count(directory) - progress.synced, 1)
     state = "partial"
     if progress.phase == "offline":
         state, said = "offline", f"{unsynced} records unsynced: {progress.message}"
-    elif followed:
-        said = f"{unsynced} records unsynced: the upload goes on by itself as long as the store answers"
     else:
-        said = f"{progress.synced} records so far: the run goes on, and the rest comes in when it has ended"
+        said = words.format(unsynced=unsynced, synced=progress.synced)
     return SyncReport(
         state=state,
         records_unsynced=unsynced,

@@ -337,6 +337,7 @@ def _calm() -> None:
     _quiet_about_certificates()
     for name in ("alembic", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store").setLevel(logging.CRITICAL)  # it writes the traceback of what it raises
 
 
 def _quiet_about_certificates() -> None:
@@ -453,4 +454,5 @@ def _one_line(error: BaseException) -> str:
         )
     if "database is locked" in str(error):  # somewhere among what SQLAlchemy says of it
         return "another program keeps the database locked"
-    return redact(lines[0])[:200]
+    cause = re.search(r"\(\w+\.\w*Error\) [^\n]*", str(error))  # the database's own words, among SQLAlchemy's
+    return redact(cause[0] if cause else lines[0])[:200]

@@ -40,7 +40,16 @@ from runner.tracking.presentation import (
     table,
     tags,
 )
-from runner.tracking.report import FILE, SyncReport, UploadState, file_of, report_of, runs_of, together
+from runner.tracking.report import (
+    FILE,
+    GOES_ON,
+    SyncReport,
+    UploadState,
+    file_of,
+    report_of,
+    runs_of,
+    together,
+)
 from runner.tracking.store import BATCH, JOURNAL_TAG, Store, StoreError, absolute, is_server
 from runner.tracking.translation import Point, Translation
 from runner.tracking.views import STARTED
@@ -277,8 +286,11 @@ class RunSync:
         store = Store(self.progress.uri, self.config.artifacts, experiment, self._request, live=self.live)
         self.progress.note = store.note or self.progress.note
         run_id = store.find_run(self.identity)
+        older = False
         if run_id is not None:
-            self._require_ours(store.tag(run_id, JOURNAL_TAG))
+            tag = store.tag(run_id, JOURNAL_TAG)
+            self._require_ours(tag)
+            older = bool(self.progress.fingerprint) and _lines(tag) < self.progress.synced
         if run_id is not None and self.live:
             store.set_status(run_id, "RUNNING", None)
             self.progress.fingerprint = ""
@@ -288,7 +300,9 @@ class RunSync:
                 labels["mlflow.parentRunId"] = self._parent(store, started.parent)
             name = printable(redact(started.name or started.run_id))[:250]
             run_id = store.create_run(self.identity, name, started.t, labels)
-        if run_id != self.progress.run_id:
+        if (
+            run_id != self.progress.run_id or older
+        ):  # the store is a copy from before the run was there as a whole
             self.progress.run_id = run_id
             self._begin_again()
         self.progress.experiment_id = store.experiment_id
@@ -302,11 +316,11 @@ class RunSync:
         Raises:
             StoreError: what is there is of a journal that has other lines.
         """
-        count, _, crc = (tag or "").partition(" ")
+        count = _lines(tag)
         # what was damaged is beside the journal, and what is made up for it is the same
-        if not count.isdigit() or next(self.directory.glob(f"{JOURNAL}.dropped-*"), None) is not None:
+        if tag is None or count < 0 or next(self.directory.glob(f"{JOURNAL}.dropped-*"), None) is not None:
             return
-        if self._checksum(int(count)) != crc:
+        if self._checksum(count) != tag.partition(" ")[2]:
             raise StoreError(
                 f"this run is there already, from a journal of {count} lines that this one does not begin with "
                 "(of a copy that went on, say); delete it there, or name another store by tracking.uri"
@@ -461,7 +475,7 @@ def sync(
                     run.finish()
             except StoreError as error:
                 run.failed(error)
-            return report_of(directory, run.progress, followed=False)
+            return report_of(directory, run.progress, GOES_ON)
     except BlockingIOError:
         uri = absolute(config.uri)
         report = report_of(directory, UploadState.load(directory, file_for(directory, uri)))
@@ -608,6 +622,12 @@ def bring_in_parents(
     for experiment, identity in parents.items():
         found = describe_parent(sweep, where, where.experiment or experiment, identity) or found
     return found
+
+
+def _lines(tag: str | None) -> int:
+    """How many lines of a journal a run in the store was made of, by its tag; −1 where that does not say it."""
+    count = (tag or "").partition(" ")[0]
+    return int(count) if count.isascii() and count.isdecimal() else -1
 
 
 def _digest(text: str) -> str:

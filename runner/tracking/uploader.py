@@ -21,7 +21,17 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from runner.display.shell import command
-from runner.tracking.report import SyncReport, UploadState, left_running, report_of, runs_of, together
+from runner.tracking.report import (
+    ENDED,
+    FOLLOWED,
+    KILLED,
+    SyncReport,
+    UploadState,
+    left_running,
+    report_of,
+    runs_of,
+    together,
+)
 from runner.tracking.store import is_server
 from runner.tracking.views import run_page
 
@@ -116,7 +126,15 @@ class Uploader:
 
     def report(self) -> SyncReport:
         """How far it has come."""
-        return report_of(self._home, self._progress())
+        return report_of(self._home, self._progress(), self._words)
+
+    @property
+    def _words(self) -> str:
+        """What is said of an upload under way: whether its process is there."""
+        code = None if self._process is None else self._process.poll()
+        if code is None:
+            return FOLLOWED
+        return KILLED.replace("{signal}", str(-code)) if code < 0 else ENDED
 
     def page(self) -> str:
         """What opens the run's page: an address where a server shows it, else what to type."""
@@ -193,5 +211,7 @@ class SweepUploader(Uploader):
 
     def report(self) -> SyncReport:
         """How far all runs together have come."""
-        runs = together(self._home, [report_of(run, UploadState.load(run)) for run in runs_of(self._home)])
+        runs = together(
+            self._home, [report_of(run, UploadState.load(run), self._words) for run in runs_of(self._home)]
+        )
         return SyncReport(state="synced", note=runs.note) if self._progress().phase == "synced" else runs

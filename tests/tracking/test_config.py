@@ -25,6 +25,8 @@ def test_the_defaults_stay_below_outputs():
         ({"uri": "ftp://host"}, "tracking.uri: must start with one of sqlite, http"),
         ({"uri": "sqlite://"}, "tracking.uri: must name a file"),
         ({"uri": "sqlite:///"}, "tracking.uri: must name a file"),
+        ({"uri": "http://"}, "tracking.uri: must name a host"),
+        ({"uri": "http://[::1"}, "tracking.uri: must name a host"),
         ({"uri": "https://me:secret@host"}, "tracking.uri: must not hold a password"),
         ({"timeout": -1.0}, "tracking.timeout: must be at least 0"),
         ({"patience": 2.0}, "tracking.patience: must be at most 1"),

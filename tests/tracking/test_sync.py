@@ -245,6 +245,46 @@ def test_a_run_is_once_in_every_store_it_was_brought_into(
     assert said[-2] == f"{directory}: synced in sqlite:///{other}"
 
 
+def test_a_store_restored_from_a_copy_gets_what_it_lacks(
+    tmp_path: Path, empty_store: Callable[[Path], None]
+) -> None:
+    """The copy, made by SQLite's own backup, has seven of twenty evaluations and says that the run goes on."""
+    home = tmp_path / "home.db"
+    empty_store(home)
+    directory = tmp_path / "run"
+    journal = made.start(directory, f"sqlite:///{home}", tmp_path / "artifacts")
+    made.evaluate(journal, range(7))
+    sync(directory)
+    with contextlib.closing(sqlite3.connect(home)) as store, sqlite3.connect(tmp_path / "copy.db") as copy:
+        store.backup(copy)
+        made.evaluate(journal, range(7, EVALUATIONS))
+        made.end(directory, journal, EVALUATIONS)
+        assert sync(directory).state == "synced"
+        copy.backup(store)
+
+    assert stored(home) == [("RUNNING", 7)]
+    assert sync(directory).state == "synced"
+    assert stored(home) == [("FINISHED", EVALUATIONS)]
+
+
+def test_a_database_that_refuses_is_told_in_its_own_words(
+    tmp_path: Path, empty_store: Callable[[Path], None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One line, and no traceback of MLflow's around it."""
+    home = tmp_path / "home.db"
+    empty_store(home)
+    with contextlib.closing(sqlite3.connect(home)) as store:
+        store.execute("CREATE TRIGGER no BEFORE INSERT ON runs BEGIN SELECT RAISE(ABORT, 'nobody may'); END")
+    directory = made.whole(tmp_path / "run", f"sqlite:///{home}", tmp_path / "artifacts", 2)
+    assert main(["sync", str(directory)]) == 4
+    said = capfd.readouterr()
+
+    assert said.out.startswith(
+        f"{directory}: 11 records unsynced: (sqlite3.IntegrityError) nobody may; later: "
+    )
+    assert "Traceback" not in said.err
+
+
 def test_a_sweep_goes_to_another_store_whole(tmp_path: Path, empty_store: Callable[[Path], None]) -> None:
     """Its runs and their parent, once, however often; what it knows of its own store is not touched."""
     home, other = tmp_path / "home.db", tmp_path / "other.db"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sqlite3
 import sys
@@ -100,6 +101,31 @@ def test_G14_a_killed_run_does_not_stay_running(tmp_path, empty_store):
         assert store.execute("SELECT status FROM runs").fetchall() == [("KILLED",)]
         trace = store.execute("SELECT step, value FROM metrics WHERE key = 'energy/value'").fetchall()
     assert sorted(trace) == TRACE
+
+
+def test_a_killed_uploader_is_told(tmp_path, empty_store):
+    """Kill -9 of it while the run goes on: no line says that it goes on, and what the line says brings it in."""
+    empty_store(tmp_path / "mlflow.db")
+    config = TrackingConfig(uri=f"sqlite:///{tmp_path}/mlflow.db", artifacts=str(tmp_path / "artifacts"))
+    directory = tmp_path / "run"
+    journal = made.start(directory, config.uri, tmp_path / "artifacts")
+    with config.build(directory) as uploader:
+        made.evaluate(journal, range(10))
+        assert uploader.run_id() is not None
+        os.kill(UploadState.load(directory).uploader, signal.SIGKILL)
+        made.evaluate(journal, range(10, 20))
+        made.end(directory, journal, 20)
+        report = uploader.finish()
+
+    assert report.state == "partial"
+    assert report.records_unsynced >= 65 - 32
+    assert report.message == (
+        f"{report.records_unsynced} records unsynced: the process that uploaded them was killed (signal 9); "
+        f"later: python -m runner sync {directory}"
+    )
+    assert sync(directory).state == "synced"
+    with sqlite3.connect(tmp_path / "mlflow.db") as store:
+        assert store.execute("SELECT status FROM runs").fetchall() == [("FINISHED",)]
 
 
 @pytest.mark.parametrize("mode", ["down", pytest.param("error", marks=pytest.mark.nightly), "hole"])
