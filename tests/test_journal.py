@@ -38,9 +38,9 @@ from runner.record.journal import (
     tell_damage,
 )
 from runner.record.redaction import protect
-from runner.run.resume import fork
+from runner.run.fork import fork
 from runner.run.signals import StopFlag
-from tests.journals import told
+from tests.journals import job, told
 
 QUICK = ("tracking=off", "run.figures=false", "optimizer=cobyla", "optimizer.max_evaluations=4")
 
@@ -708,6 +708,19 @@ def test_what_is_told_twice_is_damage(workdir: Path, kind: str) -> None:
             read_telling(path)
         path.write_bytes(whole)
     assert not tell_damage(path)
+
+
+def test_jobs_of_a_workload_may_end_in_any_order(tmp_path: Path) -> None:
+    """As on a real machine, where several are on their way: three orders of four jobs, and one that ends again."""
+    for order in ([3, 1, 2, 0], [0, 2, 1, 3], [1, 1]):
+        path = tmp_path / f"{order}.jsonl"
+        with Journal.create(path) as journal:
+            for index in order:
+                for event in job(index, 0.0, 1.0, 2.0):
+                    if isinstance(event, JobCompleted):
+                        journal.write(event)
+        with contextlib.nullcontext() if len(set(order)) == len(order) else pytest.warns(ConfigWarning):
+            assert tell_damage(path) == (len(set(order)) < len(order)), order
 
 
 def test_a_job_that_is_over_before_its_turn_came_is_no_event(workdir: Path) -> None:

@@ -321,24 +321,55 @@ class EventLog(Looked):
 
         What has gone on may tell again what was told while the process before was shutting down.
         """
-        facts, kinds = self._facts, self._kinds
+        return self._repeated() if self._unordered() else None
+
+    def _unordered(self) -> bool:
+        """Whether a process numbers facts of a workload in another order than upwards, or names a job twice."""
         counted: dict[tuple[int, bytes], int] = {}
-        jobs: set[tuple[int, bytes]] = set()
+        jobs: set[int] = set()  # of digests, which take a quarter of the names' memory
+        for _, code, match in self._numbered():
+            if match is None:
+                counted, jobs = {}, set()
+                continue
+            job, workload, index = match[1], match[2], int(match[3])
+            if index < counted.get((code, workload), 0):
+                return True
+            counted[code, workload] = index + 1
+            if job is not None:
+                digest = hash((code, job))
+                if digest in jobs:
+                    return True
+                jobs.add(digest)
+        return False
+
+    def _repeated(self) -> tuple[int, str] | None:
+        """What `twice` tells, by comparing with all that was told; jobs of one workload may end in any order."""
+        told: set[tuple[int, bytes, int | None]] = set()
+        for place, code, match in self._numbered():
+            if match is None:
+                told = set()
+                continue
+            kind, job, workload = self._facts[code].kind, match[1], match[2]
+            facts: dict[tuple[int, bytes, int | None], str] = {
+                (code, workload, int(match[3])): f"{kind} {int(match[3])} of {workload.decode()!r}"
+            }
+            if job is not None:
+                facts[code, job, None] = f"{kind} of job {job.decode()!r}"
+            for fact, words in facts.items():
+                if fact in told:
+                    return place, f"tells {words} a second time"
+                told.add(fact)
+        return None
+
+    def _numbered(self) -> Iterator[tuple[int, int, re.Match[bytes] | None]]:
+        """Places, kinds and numbers of the facts that have one; None where another process goes on."""
+        facts, kinds = self._facts, self._kinds
         for place, match in self._matched(_COUNTED, self.places(RunResumed, *_NUMBERED)):
             code = kinds[place]
             if facts[code] is RunResumed:
-                counted, jobs = {}, set()
+                yield place, code, None
             elif match is not None:
-                job, workload, index = match[1], match[2], int(match[3])
-                if index < counted.get((code, workload), 0):
-                    kind = facts[code].kind
-                    return place, f"tells {kind} {index} of {workload.decode()!r} a second time"
-                counted[code, workload] = index + 1
-                if job is not None:
-                    if (code, job) in jobs:
-                        return place, f"tells {facts[code].kind} of job {job.decode()!r} a second time"
-                    jobs.add((code, job))
-        return None
+                yield place, code, match
 
     def keep(self, count: int) -> None:
         """Forget all events but the first ones."""
