@@ -263,3 +263,21 @@ def test_the_figure_shows_what_is_told(tmp_path: Path) -> None:
     assert part is not None
     assert len(part.axes) == 1
     assert subspace([{"time": 1.0}], None, "J") is None
+
+
+def test_subspaces_without_an_energy_are_left_out() -> None:
+    """Noise leaves the first without one and the third without a bar: 0.25 ± 0.125, 0.125 and 0.0625 ± 0.5 by hand."""
+    energies, spreads = (None, -1.0, -1.125, -1.1875), (None, 0.125, None, 0.5)
+    rows = [
+        {"dimension": n, "energy": energy, "stddev": stddev, "exact": -1.25, "real": 0.3}
+        for n, energy, stddev in zip((1, 2, 3, 4), energies, spreads, strict=True)
+    ]
+
+    figure = subspace(rows, -1.25, "J")
+
+    assert figure is not None
+    (points, _, (bars,)) = figure.axes[0].containers[0].lines
+    assert points.get_xydata().tolist() == [[2, 0.25], [3, 0.125], [4, 0.0625]]
+    assert [ends[1, 1] - ends[0, 1] for ends in bars.get_segments() if len(ends)] == [0.25, 1.0]
+    assert figure.axes[0].get_ylabel() == "|energy − exact| (J)"
+    assert subspace(rows[:1], -1.25, "J") is None

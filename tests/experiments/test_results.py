@@ -100,3 +100,52 @@ def test_layers_are_drawn_by_their_noise_and_not_by_their_sizes() -> None:
 
     assert axes.get_ylabel() == "gamma"
     assert [tick for tick in axes.get_xticks() if tick != round(tick)] == []
+
+
+def test_exact_energies_and_error_bars_are_those_of_energies() -> None:
+    """As by hand: columns without a name say nothing of overlaps, or of a probability outside a sector."""
+    levels = [
+        {"level": 0, "energy": -1.0, "stddev": 0.1, "exact": -1.2, "error": 0.2, "evaluations": 9},
+        {"level": 1, "energy": -0.5, "stddev": None, "exact": -0.4, "error": None, "outside": 0.01, "evaluations": 9},
+    ]  # fmt: skip
+    overlaps = [
+        {"dimension": n, "time": n / 5, "energy": None, "stddev": None, "exact": -9.0, "real": n / 9, "imaginary": 0.5}
+        for n in (1, 2)
+    ]  # fmt: skip
+    several = [{"x": n, "a": 1.0, "b": 2.0, "exact": 3.0, "stddev": 0.5} for n in (1, 2)]
+    single = [{"x": n, "a": 1.0, "exact": 3.0, "stddev": 0.5} for n in (1, 2)]
+
+    assert drawn(levels) == {"energy": [-1.0, -0.5], "energy, exact": [-1.2, -0.4]}
+    assert bars(levels) == {"energy": [[-1.1, -0.9]]}  # of the second, nobody knows
+    assert drawn(overlaps) == {"real": [1 / 9, 2 / 9], "imaginary": [0.5, 0.5]}
+    assert drawn(several) == {"a": [1.0, 1.0], "b": [2.0, 2.0]}
+    assert bars(several) == {}
+    assert drawn(single) == {"a": [1.0, 1.0], "a, exact": [3.0, 3.0]}
+    assert bars(single) == {"a": [[0.5, 1.5]] * 2}
+
+
+def test_what_the_first_row_has_not_is_drawn_all_the_same() -> None:
+    """Noise may leave a row without an energy, the first one too."""
+    rows = [{"x": 0.0, "energy": None}, {"x": 1.0, "energy": -1.0}, {"x": 2.0, "energy": -2.0, "more": 7.0}]
+
+    assert drawn(rows) == {"energy": [-1.0, -2.0], "more": [7.0]}
+
+
+def drawn(rows: list[dict[str, object]]) -> dict[str, list[float]]:
+    """Curve → its heights."""
+    (axes,) = curves(rows).axes
+    handles, names = axes.get_legend_handles_labels()
+    return {
+        name: [float(y) for y in (handle[0] if isinstance(handle, tuple) else handle).get_ydata()]
+        for handle, name in zip(handles, names, strict=True)
+    }
+
+
+def bars(rows: list[dict[str, object]]) -> dict[str, list[list[float]]]:
+    """Curve → where its error bars begin and end, of those that it has."""
+    (axes,) = curves(rows).axes
+    return {
+        container.get_label(): [[float(y) for y in ends[:, 1]] for ends in bars.get_segments() if len(ends)]
+        for container in axes.containers
+        for bars in container.lines[2]
+    }

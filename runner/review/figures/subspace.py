@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,11 +32,14 @@ def subspace(rows: Rows, exact: float | None, unit: str) -> ShownFigure | None:
     """Energy against dimension; where they are told, energy against variance and occupancies; None: no subspaces.
 
     Args:
-        rows: those of `experiment=sqd`, `skqd` or `krylov`.
+        rows: those of `experiment=sqd`, `skqd` or `krylov`, of whose small subspaces noise may leave no energy.
         exact: the energy to compare with.
         unit: of energies, in words.
     """
-    if not rows or not all("dimension" in row and number(row.get("energy")) is not None for row in rows):
+    if not all("dimension" in row for row in rows):
+        return None
+    rows = [row for row in rows if number(row.get("energy")) is not None]
+    if not rows:
         return None
     varied = all(number(row.get("variance")) is not None for row in rows)
     occupied = isinstance(rows[-1].get("occupancies"), list)
@@ -55,8 +59,8 @@ def _growth(axes: Axes, rows: Rows, exact: float | None, unit: str) -> None:
     """What is left to the exact energy, or the energy where that is not known, against the dimension."""
     dimensions = [row["dimension"] for row in rows]
     energies = [row["energy"] for row in rows]
-    bars = [number(row.get("stddev")) or 0.0 for row in rows]
-    spreads = bars if any(bars) else None
+    bars = [number(row.get("stddev")) for row in rows]
+    spreads = [math.nan if bar is None else bar for bar in bars] if any(bars) else None
     if exact is None:
         axes.errorbar(dimensions, energies, yerr=spreads, fmt="o-", color=BLUE, capsize=3)
         axes.set_ylabel(f"energy ({unit})")

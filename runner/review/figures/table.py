@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,14 @@ Rows = Sequence[Mapping[str, Any]]
 
 ASIDE = frozenset(
     ("steps", "evaluations", "iterations", "gradient", "error", "count", "parameter_set", "variance",
-     "spin_square", "configurations", "valid", "rank", "bias", "fidelity", "gates", "qubits", "generators")
+     "spin_square", "configurations", "valid", "rank", "bias", "fidelity", "gates", "qubits", "generators",
+     "time", "outside")
 )  # fmt: skip
 """Columns that are no result."""
 SPREAD, EXACT, LEFT_OUT = "stddev", "exact", "truncation"
-"""Columns of these names, or `<name> stddev`, `<name> exact`, `<name> truncation`, belong to another one."""
+"""`<name> stddev`, `<name> exact` and `<name> truncation` belong to another column; those without a name to `MAIN`."""
+MAIN = "energy"
+"""Whose `stddev` and `exact` are; in a table without it they are those of its only result, if there is only one."""
 REFERENCE = "reference"
 """`<name> reference` stands where `<name> exact` would, and may be off."""
 CHECKS = ("stabilizer", "discarded")
@@ -32,23 +36,26 @@ def curves(rows: Rows) -> ShownFigure | None:
         return None
     from matplotlib.ticker import MaxNLocator
 
-    along, *others = rows[0]
+    along = next(iter(rows[0]))
     places = [row[along] for row in rows]
-    names = [name for name in others if _is_result(name, rows[0][name])]
+    names = _results(rows)
+    main = MAIN if any(MAIN in row for row in rows) else names[0] if len(names) == 1 else None
     figure = canvas()
     axes = plain(figure.add_subplot())
     for position, name in enumerate(names):
         colour = COLOURS[position % len(COLOURS)]
         measured = _told(rows, (name,))
-        spread = _column(rows, f"{name} {SPREAD}") or _column(rows, SPREAD)
-        bars = [spread[row] for row in measured] if any(spread) else None
+        own = (SPREAD,) if name == main else ()
+        spread = _told(rows, (f"{name} {SPREAD}", *own))
+        bars = [spread.get(row, math.nan) for row in measured] if any(spread.values()) else None
         axes.errorbar(
             [places[row] for row in measured], list(measured.values()), yerr=bars, fmt="o", markersize=4, capsize=2,
             color=colour, label=name,
         )  # fmt: skip
-        sure = _told(rows, (f"{name} {EXACT}", EXACT))
+        sure = _told(rows, (f"{name} {EXACT}", *((EXACT,) if name == main else ())))
         # where what was left out of a reference is too much for it to be called exact, it is one
         known = sure if len(sure) == len(rows) else _told(rows, (f"{name} {EXACT}", f"{name} {REFERENCE}"))
+        known = known or sure
         if known:
             told = EXACT if len(known) == len(sure) else REFERENCE
             axes.plot(
@@ -67,20 +74,24 @@ def is_curve(rows: Rows) -> bool:
     """The first column rises or falls all the way, and there is something to draw against it."""
     if len(rows) < 2:
         return False
-    along, *others = rows[0]
+    along = next(iter(rows[0]), "")
     places = [number(row.get(along)) for row in rows]
-    if any(place is None for place in places) or not any(_is_result(name, rows[0][name]) for name in others):
+    if any(place is None for place in places) or not _results(rows):
         return False
     steps = [after - before for before, after in itertools.pairwise(places)]  # type: ignore[operator]
     return all(step > 0 for step in steps) or all(step < 0 for step in steps)
 
 
-def _is_result(name: str, value: Any) -> bool:
-    return (
-        number(value) is not None
-        and name not in ASIDE
+def _results(rows: Rows) -> list[str]:
+    """The columns, beyond the first, that have results: what they are called says so, and some row a number."""
+    _, *others = dict.fromkeys(name for row in rows for name in row)
+    return [
+        name
+        for name in others
+        if name not in ASIDE
         and not name.endswith((SPREAD, EXACT, LEFT_OUT, REFERENCE, *CHECKS))
-    )
+        and any(number(row.get(name)) is not None for row in rows)
+    ]
 
 
 def _told(rows: Rows, names: Sequence[str]) -> dict[int, float]:
@@ -91,9 +102,3 @@ def _told(rows: Rows, names: Sequence[str]) -> dict[int, float]:
         if told:
             found[row] = float(told[0])
     return found
-
-
-def _column(rows: Rows, name: str) -> list[float]:
-    """The numbers of a column; empty where it is not complete."""
-    values = [number(row.get(name)) for row in rows]
-    return [] if None in values else [float(value) for value in values if value is not None]
