@@ -26,6 +26,7 @@ from runner.record.events import (
 )
 from runner.record.journal import read_journal
 from runner.record.log import of
+from runner.record.reading import read_result
 from runner.record.replay import Stop, stop_of
 from runner.record.result import taken_in_all
 from runner.run.signals import StopFlag
@@ -267,6 +268,30 @@ def test_a_run_that_an_earlier_release_went_on_with_stays_in_its_session(
     assert outcome(resume("broken")) == outcome(twin)
     sessions = json.loads(Path("twin/session.json").read_text())["sessions"]
     assert sessions[0]["usage_seconds"] > stopped.usage_seconds
+
+
+@pytest.mark.parametrize("limit", ["session.max_time=90", "session.max_cost=60"])
+def test_the_result_of_a_run_that_stopped_is_written_again(
+    limit: str, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the line that tells of a damaged one says: from the journal, of which no byte changes, so nothing is paid."""
+    run(compose(*SMALL, limit), directory="run")
+    path = Path("run/result.json")
+    before, journal = json.loads(path.read_text()), plain("run").read_bytes()
+    path.write_text(path.read_text().replace(f'"shots": {before["shots"]}', '"shots": 1'))
+    with pytest.raises(
+        ConfigError, match=r"shots is 1, .*delete it and `resume` the run, which writes it again"
+    ):
+        read_result(path)
+    path.unlink()
+
+    assert resume("run", quiet=False).exit_code == 3
+    again = json.loads(path.read_text())
+    wall = {again.pop("wall_seconds"), before.pop("wall_seconds")}
+    assert again == before
+    assert len(wall) == 2  # figures and upload come after the journal's end
+    assert plain("run").read_bytes() == journal
+    assert f"wrote {path}" in capsys.readouterr().out
 
 
 def test_shots_of_a_racers_own_that_are_used_up_stay_so(workdir: Path) -> None:

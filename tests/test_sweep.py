@@ -534,9 +534,15 @@ def test_a_budget_that_is_used_up_is_no_failure(workdir: Path, capsys: pytest.Ca
 
 
 def test_a_job_that_is_queued_again_leaves_what_is_over(stopping: Path, tmp_path: Path) -> None:
-    """Once more through all runs of a share, as after SLURM took the node away: the same rows, and no byte written."""
+    """Once more through all runs of a share, as after SLURM took the node away: the same rows, and no byte written.
+
+    One whose result was deleted has come to its end, too, by its journal.
+    """
     folder = tmp_path / "sweep"
     shutil.copytree(stopping, folder)
+    (folder / "1" / "result.json").unlink()
+    assert resume_sweep(folder, quiet=True) == 3
+    assert numbers(folder) == numbers(stopping)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     directory = SweepDirectory.existing(folder)
     directory.header["folder"] = os.getcwd()

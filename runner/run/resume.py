@@ -34,7 +34,7 @@ from runner.record.events import (
 )
 from runner.record.files import read_mapping, read_object
 from runner.record.journal import Journal, is_open, opening, read_journal
-from runner.record.log import first, last, of
+from runner.record.log import first, last, of, outcome
 from runner.record.reading import read_result
 from runner.record.replay import EVOLVED, RESULTS, stop_of
 from runner.run.budget import BUDGETS, USAGE, larger
@@ -200,15 +200,15 @@ def calibration_of(files: RunDirectory) -> Values | None:
 def is_finished(files: RunDirectory, events: Sequence[Event], overrides: Sequence[str] = ()) -> bool:
     """Whether a run came to its end and wrote what only a run can write.
 
-    One that stopped because its session ended could go on in another; where it was killed before its figures, these
-    come first, and cost nothing.
+    One that stopped because its session ended could go on in another; where its result was deleted, or it was killed
+    before its figures, these come first, and cost nothing.
     """
-    if not (files.session.is_file() and files.result.is_file()):
+    if not files.session.is_file() or any(item.key in BUDGETS for item in Overrides.of(overrides)):
         return False
-    if any(item.key in BUDGETS for item in Overrides.of(overrides)):
-        return False
-    status = _status(events)
-    return status == "finished" or (status == "stopped" and _lacks_figures(files, events, overrides))
+    status, told = _status(events), files.result.is_file()
+    return (status == "finished" and told) or (
+        status == "stopped" and (not told or _lacks_figures(files, events, overrides))
+    )
 
 
 def _lacks_figures(files: RunDirectory, events: Sequence[Event], overrides: Sequence[str]) -> bool:
@@ -245,8 +245,11 @@ def complete(
             f"{files.journal} does not begin with what was declared; it is damaged", key="resume"
         )
     config = started.config
-    content = read_result(files.result)
     done = list(tidied)
+    if not files.result.is_file():
+        files.write(files.result, RunResult.of(outcome(events), files.path).to_json())
+        done.append(f"wrote {files.result}")
+    content = read_result(files.result)
     if _lacks_figures(files, events, overrides):
         done.append(f"wrote {review.illustrate(files)}")
     if config["tracking"]["enabled"] and content["mlflow_run_id"] is None:
