@@ -188,6 +188,30 @@ def test_what_is_usual_is_what_a_run_takes(declared: tuple[str, ...], workdir: P
     assert found.usage_seconds == pytest.approx(actual.usage_seconds, rel=0.05)
 
 
+def test_energies_are_counted_as_a_run_counts_them(workdir: Path) -> None:
+    """An ansatz that grows looks at the gradients of its pool, whose energies no optimizer asks for."""
+    declared = (
+        "experiment=adapt_vqe",
+        "hamiltonian=h2",
+        "experiment.max_operators=1",
+        "optimizer=nft",
+        "gradient=auto",
+    )
+    config = compose(
+        "tracking=off", "run.figures=false", "estimator=level0", "estimator.default_shots=600", *declared
+    )
+
+    found = forecast(config)
+    actual = run(config)
+
+    assert found.evaluations == config.optimizer.max_evaluations
+    assert found.usual is not None
+    assert (found.usual.evaluations, found.usual.usage_seconds) == (
+        actual.evaluations,
+        pytest.approx(actual.usage_seconds),
+    )
+
+
 @pytest.mark.parametrize(
     ("declared", "evaluations"),
     [

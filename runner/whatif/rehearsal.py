@@ -262,6 +262,14 @@ class ForecastLab(Lab):
         self.skipped = Tally()
         """What the part of the budgets takes that was not rehearsed."""
 
+    def stream(self, name: str, *, fits: bool = False, **more: Any) -> JobStream:
+        """As a run has it; energies of one that only looks around are none of an optimizer's, as in its result."""
+        notes = self.record
+        assert isinstance(notes, Notes)
+        if fits:
+            notes.aside.add(name)
+        return super().stream(name, fits=fits, **more)
+
     def exact_energy(self, *_: Any) -> Noiseless:
         """Nobody asks, and made-up numbers have none."""
         return Noiseless()
@@ -368,6 +376,8 @@ class Notes(Record):
         self.mark_at: defaultdict[str, float] = defaultdict(float)
         """Workload → number of evaluations after which its tally is kept in `marks`."""
         self.marks: dict[str, Tally] = {}
+        self.aside: set[str] = set()
+        """Workloads whose energies no optimizer asks for."""
         self.choosing = 0.0
         """QPU seconds of jobs that choose among the points of optimizations."""
         self.longest_job = 0.0
@@ -395,7 +405,7 @@ class Notes(Record):
                 event, Candidates
             ):  # of every optimization, after the one job that measured them all
                 self.choosing, self._last = self.choosing + self._last, 0.0
-            elif isinstance(event, Evaluation):
+            elif isinstance(event, Evaluation) and event.workload not in self.aside:
                 self.tallies[event.workload].evaluations += 1
 
     def listen(self, listener: Any, *facts: type[Event]) -> None:
