@@ -7,6 +7,7 @@ import json
 import math
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from qiskit.quantum_info import Operator, SparsePauliOp, Statevector
 from runner import compose, run
 from runner.__main__ import main
 from runner.hamiltonian.file import OperatorFile
+from runner.review.export import Exported
 
 LABELS = [("XXI", 0.25), ("IYZ", -1.5), ("III", 0.125), ("ZIX", 1e-3)]
 
@@ -323,6 +325,9 @@ def test_of_an_ansatz_that_grows_what_has_grown_leaves(
     assert free.num_parameters == len(result.table) == len(result.parameters) > 0
     longer = {"table": [*result.table, {"added": "0→1"}], "parameters": result.parameters}  # not measured
     assert config.experiment.circuit_of(config, longer).num_parameters == len(result.parameters)
+    nothing: dict[str, Any] = {"table": [], "parameters": []}
+    start = Exported(config, nothing, [], best=[0.1, 0.2]).bound()  # the lowest of energies beside gradients
+    assert start.count_ops() == {"x": 2}  # of two electrons, by hand
     Path("grown/result.json").unlink()
     assert main(["export", "grown", "--format=qasm3"]) == 2
     assert capsys.readouterr().err == "error: export: the run has no result yet; resume it first\n"

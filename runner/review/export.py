@@ -102,7 +102,9 @@ class Exported:
             ConfigError: the run has none.
         """
         count = self.circuit.num_parameters
-        if count and not self.result and not self.best:
+        if not count:  # whatever was tried on the way, as where an ansatz has not grown
+            return self.circuit
+        if not self.result and not self.best:
             raise finished_first()
         if count != len(self.best):
             told = str(len(self.best) or "none")
