@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,16 @@ from matplotlib.figure import Figure
 from PIL import Image
 from qiskit import QuantumCircuit
 
-from runner.record.events import Estimate, Event, Iteration, JobSubmitted, RunInterrupted, RunResumed
+from runner import compose, run
+from runner.record.events import (
+    Checkpoint,
+    Estimate,
+    Event,
+    Iteration,
+    JobSubmitted,
+    RunInterrupted,
+    RunResumed,
+)
 from runner.record.journal import Journal, read_journal
 from runner.review.figures import (
     COLOURS,
@@ -268,15 +278,150 @@ def test_many_sessions_share_a_lane() -> None:
     assert sum(max(line.get_ydata()) == 0.3 for line in axes.lines) == 13
 
 
-def test_energy_against_usage_counts_each_workloads_own_seconds() -> None:
-    """The x axis is the QPU time of the jobs so far."""
-    events = [*job(0, 0, 0, 5), evaluation(0, -1.0, -1.0), *job(1, 5, 5, 12), evaluation(1, -2.0, -2.0)]
+AXIS = "QPU time of all jobs until then (s)"
 
-    points = energy_against_usage(events).axes[0].lines[0]
 
-    assert list(points.get_xdata()) == [5, 12]
-    assert labels(energy_against_usage(events)) == [("QPU time (s)", "energy (units of H)")]
-    assert labels(energy_against_usage(events, -2.0)) == [("QPU time (s)", "energy − exact (units of H)")]
+def test_energy_against_usage_counts_all_jobs_until_then() -> None:
+    """By hand: 60 s of learning, 5 and 7 of vqe, 4 of another written late, though over at 72 s, 2 for the answer."""
+    events = [
+        *job(0, 0, 0, 60, workload="noise-learner"), *job(0, 60, 60, 65), evaluation(0, -1.0, -1.0),
+        *job(1, 72, 72, 79), evaluation(1, -1.5, -1.5),
+        *job(0, 65, 68, 72, workload="b"), evaluation(0, -1.2, -1.2, "b"),
+        *job(0, 79, 79, 81, workload="result"), Estimate(workload="vqe", energy=-1.4, stddev=0.01),
+    ]  # fmt: skip
+
+    panel = energy_against_usage(events, -2.0).axes[0]
+
+    vqe, answer, other = (container.lines[0].get_xdata().tolist() for container in panel.containers)
+    assert (vqe, other, answer) == ([65, 76], [69], [78])
+    assert labels(energy_against_usage(events[:-1])) == [(AXIS, "energy (units of H)")]
+    assert labels(energy_against_usage(events, -2.0)) == [(AXIS, "energy − exact (units of H)")]
+
+
+def test_a_race_is_drawn_against_what_all_its_jobs_took(workdir: Path) -> None:
+    """As the lines of its journal add up, read as JSON: the winner's answer comes after every job."""
+    racers = "experiment.optimizers=[cobyla,nelder_mead]"
+    result = run(
+        compose(
+            "experiment=vqe_race", racers, "tracking=off", "run.figures=false", "optimizer.max_evaluations=3"
+        )
+    )
+    lines = [json.loads(line) for line in (result.directory / "journal.jsonl").read_text().splitlines()]
+    over = [line for line in lines if line["kind"] == "job.completed"]
+    ends = {
+        name: [one["finished"] for one in over if one["workload"] == name]
+        for name in ("cobyla", "nelder_mead")
+    }
+
+    panel = energy_against_usage(read_journal(result.directory / "journal.jsonl").events, -2.0).axes[0]
+
+    drawn = {container.get_label(): container.lines[0].get_xdata().tolist() for container in panel.containers}
+    for name, times in ends.items():
+        until = [sum(one["qpu_seconds"] for one in over if one["finished"] <= time) for time in times]
+        assert drawn[f"{name}: evaluations ± σ"] == pytest.approx(until[:3])
+    assert drawn["answer, measured afresh"] == pytest.approx([sum(one["qpu_seconds"] for one in over)])
+
+
+LEVELS = [
+    {"level": 0, "energy": -1.5, "stddev": 0.0, "exact": -2.0, "error": 0.5, "evaluations": 1},
+    {"level": 1, "energy": -0.5, "stddev": 0.0, "exact": -0.75, "error": 0.25, "evaluations": 1},
+]
+
+
+def levels_of(rows: list[dict[str, Any]], stddev: float) -> list[Event]:
+    """A journal with three levels, the last of which had no row yet."""
+    energies = (-1.5, -0.5, 1.0)
+    found = [evaluation(0, energy, energy, f"level {n}", stddev=stddev) for n, energy in enumerate(energies)]
+    return [*found, *(Checkpoint.of(n, row) for n, row in enumerate(rows))]
+
+
+def test_levels_are_measured_from_their_own_exact_energies() -> None:
+    """By hand: 0.5 above −2 and 0.25 above −0.75; of a level without a row nobody has said what is exact."""
+    for stddev in (0.0, 0.125):
+        energies, errors = convergence(levels_of(LEVELS, stddev), -2.0).axes
+        lines = [
+            line for line in errors.lines if line.get_color() in COLOURS[:3] and len(line.get_xdata()) == 1
+        ]
+        assert [line.get_ydata().tolist() for line in lines] == [[0.5], [0.25]], stddev
+        dashed = [line for line in energies.lines if line.get_linestyle() == "--" and len(line.get_ydata())]
+        exact = [(line.get_color(), line.get_ydata()[0]) for line in dashed]
+        assert exact == [(COLOURS[0], -2.0), (COLOURS[1], -0.75)], stddev
+    (panel,) = energy_against_usage(levels_of(LEVELS, 0.125), -2.0).axes
+    heights = [container.lines[0].get_ydata().tolist() for container in panel.containers]
+    assert heights == [[0.5], [0.25]]
+
+
+@pytest.mark.parametrize(
+    ("words", "fields"),
+    [
+        (["experiment=vqd", "experiment.levels=2", "experiment.starts=1"], [1.0, 1.0]),
+        (
+            ["experiment=dissociation_curve", "experiment.parameter=field", "experiment.values=[0.5,2.0]"],
+            [0.5, 2.0],
+        ),
+    ],
+    ids=["vqd", "dissociation_curve"],
+)
+def test_runs_are_drawn_by_their_own_exact_energies(
+    workdir: Path, words: list[str], fields: list[float]
+) -> None:
+    """Two spins of −ZZ − h(X₀ + X₁), by the eigenvalues of that matrix, from the energies in the journal's lines."""
+    result = run(
+        compose(
+            *words, "tracking=off", "run.figures=false", "hamiltonian=tfim", "hamiltonian.shape=[2]", "ansatz=hva",
+            "hamiltonian.field=1.0", "optimizer=cobyla", "optimizer.max_evaluations=8", "estimator=exact",
+        )
+    )  # fmt: skip
+    x, z, one = np.array([[0, 1], [1, 0]]), np.diag([1, -1]), np.eye(2)
+    exact = [
+        np.linalg.eigvalsh(-np.kron(z, z) - h * (np.kron(x, one) + np.kron(one, x)))[level]
+        for level, h in zip([0, 1] if "experiment=vqd" in words else [0, 0], fields, strict=True)
+    ]
+    lines = [json.loads(line) for line in (result.directory / "journal.jsonl").read_text().splitlines()]
+    best = {line["workload"]: line["best"] for line in lines if line["kind"] == "evaluation"}
+
+    errors = convergence(
+        read_journal(result.directory / "journal.jsonl").events, result.reference_energy
+    ).axes[1]
+
+    drawn = [line.get_ydata()[-1] for line in errors.lines if line.get_drawstyle() == "steps-post"]
+    assert drawn == pytest.approx([abs(b - e) for b, e in zip(best.values(), exact, strict=True)], abs=1e-9)
+
+
+def test_points_of_a_curve_are_measured_from_their_own_exact_energies() -> None:
+    """By hand, as they are called: at 0.5 and 2 Å; and of their own answers where nothing exact is known."""
+    rows = [
+        {"bond_length": 0.5, "energy": -1.0, "stddev": 0.1, "exact": -1.25},
+        {"bond_length": 2.0, "energy": -0.5, "stddev": 0.1, "exact": -1.0},
+    ]
+    names = ("bond_length=0.5", "bond_length=2")
+    found = [evaluation(0, energy, energy, name) for name, energy in zip(names, (-1.0, -0.5), strict=True)]
+    told_rows = [Checkpoint.of(n, row) for n, row in enumerate(rows)]
+    unknown = [Checkpoint.of(n, {**row, "exact": None}) for n, row in enumerate(rows)]
+    answers = [Estimate(workload=name, energy=-2.0 * n, stddev=0.1) for n, name in enumerate(names, 1)]
+
+    exact = convergence([*found, *told_rows], -1.25).axes[1]
+    answer = convergence([*found, *unknown, *answers]).axes[1]
+
+    assert [one.lines[0].get_ydata().tolist() for one in exact.containers] == [[0.25], [0.5]]
+    assert answer.get_ylabel() == "energy − answer (units of H)"
+    assert [one.lines[0].get_ydata().tolist() for one in answer.containers] == [[1.0], [0.0], [3.5], [0.0]]
+
+
+def test_hovering_a_level_tells_its_own_error() -> None:
+    """The same distances as in the picture, in words and in both panels."""
+    pytest.importorskip("plotly")
+    from runner.review.figures.interactive import convergence as interactive
+
+    figure = interactive(levels_of(LEVELS, 0.125), -2.0)
+
+    errors = [trace for trace in figure.data if trace.yaxis == "y2" and trace.mode == "markers"]
+    assert [list(trace.y) for trace in errors] == [[0.5], [0.25]]
+    texts = [trace.hovertext[0] for trace in figure.data if trace.yaxis == "y" and trace.hovertext]
+    assert ["energy − exact" in text for text in texts] == [True, True, False]
+    assert "energy − exact 0.25 units of H" in texts[1]
+    below = [trace for trace in interactive(levels_of(LEVELS, 0.0), -2.0).data if trace.yaxis == "y2"]
+    assert [list(trace.y) for trace in below if trace.x[0] is not None] == [[0.5], [0.25]]
 
 
 def test_histogram_shows_shares_and_sums_up_the_rest() -> None:
@@ -397,7 +542,8 @@ def test_hovering_tells_energy_job_and_qpu_seconds() -> None:
     points = next(trace for trace in figure.data if trace.mode == "markers")
     assert points.hovertext[0].startswith("<b>vqe, evaluation 1</b><br>energy −1.000000 ± 0.02 Hartree")
     assert (
-        "energy − exact 250.000 mHa<br>job vqe-1: 7.0 s QPU<br>QPU time so far: 12.0 s" in points.hovertext[1]
+        "energy − exact 250.000 mHa<br>job vqe-1: 7.0 s QPU<br>QPU time of all jobs so far: 12.0 s"
+        in points.hovertext[1]
     )
     assert list(points.error_y.array) == [0.02, 0.01]
     assert points.marker.color == COLOURS[0]
@@ -590,5 +736,8 @@ def test_a_journal_is_looked_through_once(tmp_path: Path, monkeypatch: pytest.Mo
     assert [ask(together) for ask in asked] == alone
     assert alone[0].end == 8
     assert [span.job for span in alone[0].workloads["vqe"] if span.what == QPU] == ["vqe-0", "vqe-1"]
-    assert [row.spent for row in alone[1]["vqe"]] == [2, 7]  # what was interrupted is paid for, too
+    assert [row.spent for row in alone[1]["vqe"]] == [
+        2,
+        6,
+    ]  # not what a process did while it was interrupted, as in the summary
     assert alone[3:] == [{"00": 1, "01": 2}, ("50 to 1 200", "in each of 2 bases")]

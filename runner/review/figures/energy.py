@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from runner.display.words import energy_number
-from runner.record.events import Estimate, Evaluation, Event, Iteration, JobCompleted
-from runner.record.log import of, remembered
+from runner.record.events import Checkpoint, Estimate, Evaluation, Event, Iteration, JobCompleted
+from runner.record.log import of, outcome, remembered
+from runner.record.usage import FED, Usage
 from runner.review.figures.canvas import (
     BLACK,
     CHEMICAL_ACCURACY,
@@ -39,6 +43,10 @@ STANDS = "where the optimizer stands, by its own estimate"
 """What the line through its steps is called: NFT evaluates around the point, never at it."""
 BEST = "best so far"
 """What the lowest of energies without noise is called."""
+SPENT = "QPU time of all jobs until then (s)"
+"""What the axis of `spent` is called."""
+OF_EACH = "exact, of each"
+"""What lines of several exact energies are called."""
 OVERLAYS = 64
 """Error bars over one another beyond which the colour is no deeper to the eye."""
 
@@ -51,13 +59,14 @@ def convergence(events: Events, reference: float | None = None) -> ShownFigure:
 
     Args:
         events: the journal.
-        reference: exact energy; None: distances are those from the answer, and none where it was not measured afresh.
+        reference: exact energy, of workloads of which the table tells none of their own; None: distances are those
+            from the answer, and none where it was not measured afresh.
     """
     workloads = evaluations(events)
     estimates = answers(events)
-    origin, what = origin_of(workloads, estimates, reference)
-    figure = canvas(height=4.7 if origin is None else 6.4, top=0.4)
-    if origin is None:
+    origins = origins_of(events, workloads, estimates, reference)
+    figure = canvas(height=6.4 if origins.of else 4.7, top=0.4)
+    if not origins.of:
         axes, distances = figure.add_subplot(), None
     else:
         axes, distances = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1))
@@ -71,28 +80,30 @@ def convergence(events: Events, reference: float | None = None) -> ShownFigure:
             _best(axes, steps_of(rows), rows, colour, label="" if len(workloads) == 1 else name)
         if name in estimates:
             _measured_afresh(axes, rows[-1].index + 2, estimates[name], colour)
-    if reference is not None:
-        axes.axhline(reference, color=BLACK, linestyle="--", linewidth=1, label=exact(reference))
-    if distances is not None and origin is not None:
-        _distances(distances, workloads, estimates, origin, what, unit(events), steps=stands(events))
+    _exact(axes, workloads, origins)
+    if distances is not None:
+        _distances(distances, workloads, estimates, origins, unit(events), steps=stands(events))
     (distances or axes).set_xlabel("evaluation")
     axes.set_ylabel(f"energy ({unit(events)})")
-    _frame(axes, limits_of(workloads, reference))
+    _frame(axes, limits_of(workloads, origins))
     _legend(axes)
     return figure
 
 
 def energy_against_usage(events: Events, reference: float | None = None) -> ShownFigure:
-    """What a second of the machine bought: the distance from the exact energy, or the energy, against QPU seconds."""
+    """What a second of the machine bought: the distance from the exact energy, or the energy, against QPU seconds.
+
+    All jobs count: learning noise, choosing, measuring answers, and what other workloads had meanwhile.
+    """
     workloads = evaluations(events)
     estimates = answers(events)
-    origin, what = origin_of(workloads, estimates, reference)
+    origins = origins_of(events, workloads, estimates, reference)
     figure = canvas(top=0.4)
     axes = plain(figure.add_subplot())
-    if origin is not None and any_noisy(workloads):
-        _distances(axes, workloads, estimates, origin, what, unit(events))
+    if origins.of and any_noisy(workloads):
+        _distances(axes, workloads, estimates, origins, unit(events), answered=answered(events))
         _legend(axes)
-        axes.set_xlabel("QPU time (s)")
+        axes.set_xlabel(SPENT)
         return figure
     for position, (name, rows) in enumerate(workloads.items()):
         colour, label = COLOURS[position % len(COLOURS)], "" if len(workloads) == 1 else name
@@ -100,12 +111,12 @@ def energy_against_usage(events: Events, reference: float | None = None) -> Show
             _scatter(axes, [row.spent for row in rows], rows, colour, label=label)
         else:
             _best(axes, [row.spent for row in rows], rows, colour, label=label)
-    if reference is not None:
-        axes.axhline(reference, color=BLACK, linestyle="--", linewidth=1, label=exact(reference))
-    axes.set_xlabel("QPU time (s)")
+    _exact(axes, workloads, origins)
+    axes.set_xlabel(SPENT)
     axes.set_ylabel(f"energy ({unit(events)})")
     best = [row.best for rows in workloads.values() for row in rows]
-    _frame(axes, limits_of(workloads, reference) if any_noisy(workloads) else limits(best, best, reference))
+    noise = any_noisy(workloads)
+    _frame(axes, limits_of(workloads, origins) if noise else limits(best, best, origins.exact))
     _legend(axes)
     return figure
 
@@ -120,7 +131,7 @@ class DrawnEvaluation:
     stddev: float
     best: float
     spent: float
-    """QPU time of the workload until then [s]."""
+    """QPU time of all jobs of the run until then [s]."""
 
 
 def evaluations(events: Events) -> dict[str, list[DrawnEvaluation]]:
@@ -133,19 +144,31 @@ def stands(events: Events) -> dict[str, list[tuple[int, float]]]:
     return _course(events).steps
 
 
+def answered(events: Events) -> dict[str, float]:
+    """Workload → QPU time of all jobs until its answer was measured [s]."""
+    return _course(events).answered
+
+
 def _course(events: Events) -> Course:
     return remembered(events, Course.__name__, lambda: Course.of(events))
 
 
 class Course:
-    """Evaluations and steps of each workload, which are read together."""
+    """Evaluations, steps and answers of each workload, which are read together, and what had been spent by then.
 
-    FACTS = (JobCompleted, Evaluation, Iteration)
+    Workloads that run beside one another may be written in any order, so that is counted by the session's clock.
+    """
+
+    FACTS = (*FED, Evaluation, Iteration, Estimate)
 
     def __init__(self) -> None:
-        self.evaluated: dict[str, list[DrawnEvaluation]] = {}
         self.steps: dict[str, list[tuple[int, float]]] = {}
-        self._spent: dict[str, float] = {}
+        self._evaluated: dict[str, list[tuple[Evaluation, float]]] = {}
+        self._answered: dict[str, float] = {}
+        self._usage = Usage()
+        self._jobs: list[tuple[float, float]] = []
+        """When each was over, and what it took [s]."""
+        self._over: dict[str, float] = {}
         self._done: dict[str, int] = {}
 
     @classmethod
@@ -158,18 +181,52 @@ class Course:
 
     def take(self, event: Event) -> None:
         """Take in the next of these facts."""
-        spent, done, name = self._spent, self._done, event.stream
-        if isinstance(event, JobCompleted):
-            spent[name] = spent.get(name, 0.0) + event.qpu_seconds
-        elif isinstance(event, Evaluation):
+        done, name = self._done, event.stream
+        if isinstance(event, FED):
+            self._spend(event)
+        if isinstance(event, Evaluation):
             done[name] = event.index + 1
             if number(event.energy) is not None and number(event.best) is not None:
-                drawn = DrawnEvaluation(
-                    event.index, event.energy, event.stddev, event.best, spent.get(name, 0.0)
-                )
-                self.evaluated.setdefault(name, []).append(drawn)
+                self._evaluated.setdefault(name, []).append((event, self._over.get(name, self._usage.latest)))
         elif isinstance(event, Iteration) and event.energy is not None and number(event.energy) is not None:
             self.steps.setdefault(name, []).append((done.get(name, 0), event.energy))
+        elif isinstance(event, Estimate):
+            self._answered[name] = self._usage.latest
+
+    def _spend(self, event: Event) -> None:
+        before = self._usage.qpu
+        self._usage.feed(event)
+        after = self._usage.qpu
+        if isinstance(event, JobCompleted) and after > before:
+            self._jobs.append((event.finished, after - before))
+            self._over[event.stream] = event.finished
+        while after < before and self._jobs:  # an earlier release went on as if these had not been
+            before -= self._jobs.pop()[1]
+
+    @cached_property
+    def evaluated(self) -> dict[str, list[DrawnEvaluation]]:
+        """Workload → its evaluations with a finite energy."""
+        spent = self._spent()
+        return {
+            name: [
+                DrawnEvaluation(event.index, event.energy, event.stddev, event.best, spent(time))
+                for event, time in found
+            ]
+            for name, found in self._evaluated.items()
+        }
+
+    @cached_property
+    def answered(self) -> dict[str, float]:
+        """Workload → QPU time of all jobs until its answer was measured [s]."""
+        spent = self._spent()
+        return {name: spent(time) for name, time in self._answered.items()}
+
+    def _spent(self) -> Callable[[float], float]:
+        """QPU time of all jobs that were over at a time on the session's clock [s]."""
+        jobs = sorted(self._jobs)
+        times = [time for time, _ in jobs]
+        sums = list(itertools.accumulate((seconds for _, seconds in jobs), initial=0.0))
+        return lambda time: sums[bisect.bisect_right(times, time)]
 
 
 def answers(events: Events) -> dict[str, Estimate]:
@@ -177,15 +234,48 @@ def answers(events: Events) -> dict[str, Estimate]:
     return {event.workload: event for event in of(events, Estimate) if number(event.energy) is not None}
 
 
-def origin_of(
-    workloads: Evaluations, estimates: Mapping[str, Estimate], reference: float | None
-) -> tuple[float | None, str]:
-    """What distances are measured from, and what it is called: the exact energy, else the lowest measured answer."""
-    if reference is not None:
-        return reference, "exact"
-    if estimates and any_noisy(workloads):
-        return min(event.energy for event in estimates.values()), "answer"
-    return None, ""
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """What the distances of each workload are measured from."""
+
+    what: str
+    """What that is called: exact | answer."""
+    of: Mapping[str, float]
+    """Workload → that energy; without one it has no distances."""
+
+    @property
+    def exact(self) -> list[float]:
+        """The exact energies, each once."""
+        return list(dict.fromkeys(self.of.values())) if self.what == "exact" else []
+
+
+def origins_of(
+    events: Events, workloads: Evaluations, estimates: Mapping[str, Estimate], reference: float | None
+) -> Origins:
+    """Each workload's exact energy, else the lowest measured answer of those that look for the same."""
+    own = _told_of_each(events, workloads)
+    if own:
+        known = {name: value for name, value in own.items() if value is not None}
+    else:
+        known = {} if reference is None else dict.fromkeys(workloads, reference)
+    if known or not any_noisy(workloads) or not estimates:
+        return Origins("exact", known)
+    measured = {name: event.energy for name, event in estimates.items()}
+    if own:
+        return Origins("answer", {name: measured[name] for name in workloads if name in measured})
+    return Origins("answer", dict.fromkeys(workloads, min(measured.values())))
+
+
+def _told_of_each(events: Events, workloads: Evaluations) -> dict[str, float | None]:
+    """Workload → the exact energy in its row of the table, where rows have their own: of levels, or along a curve."""
+    rows = [event.columns for event in of(events, Checkpoint)] + list(outcome(events).get("table") or ())
+    found: dict[str, float | None] = {}
+    for row in rows:
+        if "exact" in row:
+            along, value = next(iter(row.items()))
+            words = [f"{along} {value}", *([f"{along}={value:g}"] if number(value) is not None else [])]
+            found.update((name, number(row["exact"])) for name in words if name in workloads)
+    return found
 
 
 def steps_of(rows: Sequence[DrawnEvaluation]) -> list[int]:
@@ -204,20 +294,36 @@ def any_noisy(workloads: Evaluations) -> bool:
 
 
 def error_scale(
-    workloads: Evaluations, estimates: Mapping[str, Estimate], origin: float, energy_unit: str
+    workloads: Evaluations, estimates: Mapping[str, Estimate], origins: Origins, energy_unit: str
 ) -> ErrorScale:
     """The axis on which the errors of noisy energies are drawn."""
-    rows = [row for rows in workloads.values() for row in rows]
-    return ErrorScale.of(
-        [*(row.energy - origin for row in rows), *(event.energy - origin for event in estimates.values())],
-        [number(row.stddev) or 0.0 for row in rows],
-        energy_unit,
-    )
+    errors = [row.energy - origin for name, origin in origins.of.items() for row in workloads[name]]
+    errors += [estimates[name].energy - origin for name, origin in origins.of.items() if name in estimates]
+    spreads = [number(row.stddev) or 0.0 for rows in workloads.values() for row in rows]
+    return ErrorScale.of(errors, spreads, energy_unit)
 
 
 def exact(reference: float) -> str:
     """What the line of the exact energy is called."""
     return f"exact: {energy_number(reference)}".replace("-", "−")
+
+
+def _exact(axes: Axes, workloads: Evaluations, origins: Origins) -> None:
+    """A line at the exact energy; where workloads have their own, one in the colour of each."""
+    if one_for_all(workloads, origins):
+        (reference,) = origins.exact
+        axes.axhline(reference, color=BLACK, linestyle="--", linewidth=1, label=exact(reference))
+    elif origins.exact:
+        for position, name in enumerate(workloads):
+            if name in origins.of:
+                colour = COLOURS[position % len(COLOURS)]
+                axes.axhline(origins.of[name], color=colour, linestyle="--", linewidth=1)
+        axes.plot([], [], color=BLACK, linestyle="--", linewidth=1, label=OF_EACH)
+
+
+def one_for_all(workloads: Evaluations, origins: Origins) -> bool:
+    """Whether all workloads look for one exact energy."""
+    return len(origins.exact) == 1 and len(origins.of) == len(workloads)
 
 
 def _scatter(
@@ -281,11 +387,11 @@ def _distances(
     axes: Axes,
     workloads: Evaluations,
     estimates: Mapping[str, Estimate],
-    origin: float,
-    what: str,
+    origins: Origins,
     energy_unit: str,
     *,
     steps: Mapping[str, Sequence[tuple[int, float]]] | None = None,
+    answered: Mapping[str, float] | None = None,
 ) -> None:
     """With signs and standard errors where energies are noisy, else of the best so far, on a logarithmic scale.
 
@@ -293,29 +399,33 @@ def _distances(
         axes: the panel.
         workloads: their evaluations.
         estimates: workload → its answer, measured afresh.
-        origin: what distances are from.
-        what: what that is called.
+        origins: what distances are from.
         energy_unit: the Hamiltonian's.
-        steps: workload → its optimizer's steps, against evaluations; None: the panel is against QPU seconds.
+        steps: workload → its optimizer's steps, against evaluations.
+        answered: workload → QPU seconds until its answer, where the panel is against these.
     """
     if not any_noisy(workloads):
         plain(axes)
-        for position, rows in enumerate(workloads.values()):
-            apart = [abs(row.best - origin) for row in rows]
-            colour = COLOURS[position % len(COLOURS)]
-            axes.step(steps_of(rows), apart, where="post", color=colour, linewidth=1.8)
+        for position, (name, rows) in enumerate(workloads.items()):
+            if name in origins.of:
+                apart = [abs(row.best - origins.of[name]) for row in rows]
+                colour = COLOURS[position % len(COLOURS)]
+                axes.step(steps_of(rows), apart, where="post", color=colour, linewidth=1.8)
         _finish_distances(axes, energy_unit)
         return
-    scale = error_scale(workloads, estimates, origin, energy_unit)
-    scale.apply(axes, what=what, chemical=energy_unit == "Hartree")
+    scale = error_scale(workloads, estimates, origins, energy_unit)
+    scale.apply(axes, what=origins.what, chemical=energy_unit == "Hartree")
     for position, (name, rows) in enumerate(workloads.items()):
+        origin = origins.of.get(name)
+        if origin is None:
+            continue
         colour = COLOURS[position % len(COLOURS)]
-        places = [row.spent if steps is None else float(row.index + 1) for row in rows]
+        places = [float(row.index + 1) if answered is None else row.spent for row in rows]
         apart = [scale.factor * (row.energy - origin) for row in rows]
         spreads = [scale.factor * (number(row.stddev) or 0.0) for row in rows]
         _points(axes, places, apart, spreads, colour, label="" if len(workloads) == 1 else name)
         if name in estimates:
-            after = places[-1] if steps is None else places[-1] + 1
+            after = places[-1] + 1 if answered is None else answered[name]
             _measured_afresh(axes, after, estimates[name], colour, origin=origin, factor=scale.factor)
         _stands(axes, (steps or {}).get(name, ()), colour, origin=origin, factor=scale.factor)
 
@@ -369,22 +479,20 @@ def _finish_distances(axes: Axes, energy_unit: str) -> None:
         )  # fmt: skip
 
 
-def limits_of(workloads: Evaluations, reference: float | None) -> tuple[float, float] | None:
+def limits_of(workloads: Evaluations, origins: Origins) -> tuple[float, float] | None:
     """What of the energy axis to show of evaluations; None: nothing."""
     rows = [row for rows in workloads.values() for row in rows]
-    return limits([row.energy for row in rows], [row.best for row in rows], reference)
+    return limits([row.energy for row in rows], [row.best for row in rows], origins.exact)
 
 
 def limits(
-    energies: Sequence[float], best: Sequence[float], reference: float | None
+    energies: Sequence[float], best: Sequence[float], exact: Sequence[float]
 ) -> tuple[float, float] | None:
     """What of the energy axis to show: far outliers above may leave the picture, the best may not; None: nothing."""
     energies = sorted(energies)
     if not energies:
         return None
-    low = min(energies[0], *best)
-    if reference is not None:
-        low = min(low, reference)
+    low = min(energies[0], *best, *exact)
     high = energies[min(len(energies) - 1, int(0.98 * len(energies)))]
     if energies[-1] - high < high - low:
         high = energies[-1]

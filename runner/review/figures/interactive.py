@@ -24,8 +24,10 @@ from runner.review.figures.canvas import (
 from runner.review.figures.energy import (
     AFRESH,
     BEST,
+    OF_EACH,
     DrawnEvaluation,
     Evaluations,
+    Origins,
     answers,
     any_noisy,
     decades,
@@ -34,7 +36,8 @@ from runner.review.figures.energy import (
     exact,
     limits_of,
     noisy,
-    origin_of,
+    one_for_all,
+    origins_of,
     steps_of,
 )
 from runner.review.figures.sweep import SweepAxes
@@ -88,10 +91,10 @@ def convergence(events: Events, reference: float | None = None) -> Figure:
 
     energy_unit = unit(events)
     workloads, estimates = evaluations(events), answers(events)
-    origin, what = origin_of(workloads, estimates, reference)
-    panels = 1 if origin is None else 2
+    origins = origins_of(events, workloads, estimates, reference)
+    panels = 2 if origins.of else 1
     figure = make_subplots(panels, 1, shared_xaxes=True, vertical_spacing=0.05)
-    told = _told(events, reference, energy_unit)
+    told = _told(events, workloads, origins, energy_unit)
     for position, (name, rows) in enumerate(workloads.items()):
         colour = COLOURS[position % len(COLOURS)]
         texts = [told[name, step] for step in steps_of(rows)]
@@ -100,17 +103,30 @@ def convergence(events: Events, reference: float | None = None) -> Figure:
             _best(figure, 1, name, rows, colour)
         if name in estimates:
             _afresh(figure, 1, rows[-1].index + 2, estimates[name], colour, energy_unit)
-    _style(figure, height=460 if origin is None else 660)
-    figure.update_yaxes(title=f"energy ({energy_unit})", range=limits_of(workloads, reference), row=1, col=1)
-    if reference is not None:
-        figure.add_hline(reference, row=1, col=1, line={"color": BLACK, "dash": "dash", "width": 1})
-        _in_legend(figure, exact(reference), {"color": BLACK, "dash": "dash", "width": 1})
-    if origin is not None and any_noisy(workloads):
-        _errors(figure, workloads, estimates, origin, what, energy_unit, told)
-    elif origin is not None:
-        _best_distances(figure, workloads, origin, energy_unit)
+    _style(figure, height=660 if origins.of else 460)
+    figure.update_yaxes(title=f"energy ({energy_unit})", range=limits_of(workloads, origins), row=1, col=1)
+    _exact(figure, workloads, origins)
+    if origins.of and any_noisy(workloads):
+        _errors(figure, workloads, estimates, origins, energy_unit, told)
+    elif origins.of:
+        _best_distances(figure, workloads, origins, energy_unit)
     figure.update_xaxes(title="evaluation", row=panels, col=1)
     return figure
+
+
+def _exact(figure: Figure, workloads: Evaluations, origins: Origins) -> None:
+    """A line at the exact energy; where workloads have their own, one in the colour of each."""
+    black = {"color": BLACK, "dash": "dash", "width": 1}
+    if one_for_all(workloads, origins):
+        (reference,) = origins.exact
+        figure.add_hline(reference, row=1, col=1, line=black)
+        _in_legend(figure, exact(reference), black)
+    elif origins.exact:
+        for position, name in enumerate(workloads):
+            if name in origins.of:
+                line = {**black, "color": COLOURS[position % len(COLOURS)]}
+                figure.add_hline(origins.of[name], row=1, col=1, line=line)
+        _in_legend(figure, OF_EACH, black)
 
 
 def _evaluations(
@@ -185,14 +201,16 @@ def _errors(
     figure: Figure,
     workloads: Evaluations,
     estimates: Mapping[str, Estimate],
-    origin: float,
-    what: str,
+    origins: Origins,
     energy_unit: str,
     told: Mapping[tuple[str, int], str],
 ) -> None:
     """The panel of distances with their signs and standard errors."""
-    scale = error_scale(workloads, estimates, origin, energy_unit)
+    scale = error_scale(workloads, estimates, origins, energy_unit)
     for position, (name, rows) in enumerate(workloads.items()):
+        origin = origins.of.get(name)
+        if origin is None:
+            continue
         colour = COLOURS[position % len(COLOURS)]
         texts = [told[name, step] for step in steps_of(rows)]
         _evaluations(figure, 2, name, rows, texts, colour, origin=origin, factor=scale.factor)
@@ -202,7 +220,7 @@ def _errors(
                 figure, 2, place, estimates[name], colour, energy_unit, origin=origin, factor=scale.factor
             )
     reach = 2 * scale.linear
-    figure.update_yaxes(title=f"energy − {what} ({scale.unit})", range=[-reach, reach], row=2, col=1)
+    figure.update_yaxes(title=f"energy − {origins.what} ({scale.unit})", range=[-reach, reach], row=2, col=1)
     figure.add_hline(0.0, row=2, col=1, line={"color": BLACK, "dash": "dash", "width": 1})
     if energy_unit == "Hartree":
         accuracy = scale.factor * CHEMICAL_ACCURACY
@@ -210,11 +228,13 @@ def _errors(
         _in_legend(figure, "chemical accuracy, 1.6 mHa", {"color": GREY, "width": 8})
 
 
-def _best_distances(figure: Figure, workloads: Evaluations, origin: float, energy_unit: str) -> None:
+def _best_distances(figure: Figure, workloads: Evaluations, origins: Origins, energy_unit: str) -> None:
     """The panel of distances without noise: of the best so far, in powers of ten."""
     seen = []
     for position, (name, rows) in enumerate(workloads.items()):
-        apart = [abs(row.best - origin) for row in rows]
+        if name not in origins.of:
+            continue
+        apart = [abs(row.best - origins.of[name]) for row in rows]
         seen += [distance for distance in apart if distance > 0]
         texts = [
             f"{_safe(name)}, evaluation {step}<br>|best − exact| {_distance(distance, energy_unit)}"
@@ -342,27 +362,30 @@ def _in_legend(figure: Figure, name: str, line: Mapping[str, Any]) -> None:
     figure.add_trace(go.Scatter(x=[None], y=[None], mode="lines", line=line, name=name, hoverinfo="skip"))
 
 
-def _told(events: Events, reference: float | None, energy_unit: str) -> dict[tuple[str, int], str]:
+def _told(
+    events: Events, workloads: Evaluations, origins: Origins, energy_unit: str
+) -> dict[tuple[str, int], str]:
     """Workload and evaluation → what hovering says: the jobs are those since the evaluation before."""
-    spent: dict[str, float] = {}
+    spent = {(name, row.index): row.spent for name, rows in workloads.items() for row in rows}
     since: dict[str, list[JobCompleted]] = {}
     texts = {}
     for event in of(events, JobCompleted, Evaluation):
         if isinstance(event, JobCompleted):
             since.setdefault(event.workload, []).append(event)
-            spent[event.workload] = spent.get(event.workload, 0.0) + event.qpu_seconds
         elif isinstance(event, Evaluation):
             name, energy, spread = event.workload, number(event.energy), number(event.stddev)
+            origin = origins.of.get(name)
             lines = [f"<b>{_safe(name)}, evaluation {event.index + 1}</b>"]
             if energy is not None:
                 lines.append(f"energy {_measured(energy, spread, energy_unit)}")
-                if reference is not None:
-                    lines.append(f"energy − exact {_distance(energy - reference, energy_unit)}")
+                if origin is not None and origins.exact:
+                    lines.append(f"energy − exact {_distance(energy - origin, energy_unit)}")
             jobs = since.pop(name, [])
             lines += [f"job {_safe(job.job)}: {clock(job.qpu_seconds)} QPU" for job in jobs[:MOST_JOBS_NAMED]]
             if len(jobs) > MOST_JOBS_NAMED:
                 lines.append(f"and {len(jobs) - MOST_JOBS_NAMED} more jobs")
-            lines.append(f"QPU time so far: {clock(spent.get(name, 0.0))}")
+            if (so_far := spent.get((name, event.index))) is not None:
+                lines.append(f"QPU time of all jobs so far: {clock(so_far)}")
             texts[name, event.index + 1] = "<br>".join(lines)
     return texts
 
