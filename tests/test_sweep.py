@@ -742,6 +742,33 @@ def test_runs_of_a_job_that_was_killed_get_another_one(
     }
 
 
+def test_a_run_that_had_failed_is_told_by_its_next_job(serial: Path, tmp_path: Path) -> None:
+    """While that waits in the queue, what is known of the run is how it failed before; that is not how it ends."""
+    pytest.importorskip("submitit")
+    directory = killed_in(serial, tmp_path / "sweep")
+    task = directory.tasks()[1]
+    task.fail("its job died", 137)
+    looks = iter(range(9))
+
+    class Queue:
+        """An executor of submitit whose only job waits for two looks, and is over at the fourth."""
+
+        def map_array(self, function: Any, shares: list[list[Task]]) -> list[Any]:
+            def done() -> bool:
+                look = next(looks)
+                if look == 2:
+                    function(shares[0])
+                return look > 2
+
+            return [SimpleNamespace(done=done, exception=lambda: None, state="", job_id="1")]
+
+    launcher = SubmititLauncher(array_parallelism=1)
+    launcher.executor = lambda *_: Queue()
+    (row,) = launcher.launch([task], directory, StopFlag())
+
+    assert (row["status"], row["energy"]) == ("finished", float(table(serial)[1]["energy"]))
+
+
 # ------------------------------------------------------------------------------------------------ searches
 
 

@@ -311,6 +311,7 @@ class SubmititLauncher(ChecksHere):
             with environment(worker_environment(threads)):
                 return list(zip(executor.map_array(Share(), shares), shares, strict=True))
 
+        before = {task.number: task.look() for task in tasks}
         jobs = submit(self._shares(tasks, threads))
         waiting = {task.number: task for task in tasks}
         deaths: Counter[tuple[int, str]] = Counter()
@@ -328,8 +329,8 @@ class SubmititLauncher(ChecksHere):
                         again[status].append(task)
                         continue
                     row = _fate(task, over[task.number], row)
-                elif status in ("waiting", "interrupted", "running"):
-                    continue
+                elif status in ("waiting", "interrupted", "running") or row == before[task.number]:
+                    continue  # one that had failed is to be tried again
                 del waiting[task.number]
                 yield row
             jobs = [(job, share) for job, share in jobs if not set(over) & {task.number for task in share}]
