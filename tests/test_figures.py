@@ -503,6 +503,32 @@ def test_sweep_overview_draws_numbers_as_a_curve_and_words_as_places() -> None:
     assert labels(curve) == [("", "energy (units of H)"), ("seed", "usage (s)")]
 
 
+def test_a_sweeps_picks_do_not_look_measured() -> None:
+    """Of three runs two are picks: hollow, without line and bar, in both kinds of picture; their usage is as good."""
+    rows = [
+        {"run": n, "seed": n, "status": "finished", "energy": -float(n), "energy_kind": kind, "stddev": spread,
+         "usage_seconds": 10.0 * n}
+        for n, kind, spread in ((1, "pick", None), (2, "measured", 0.25), (3, "pick", None))
+    ]  # fmt: skip
+    axes = SweepAxes(x="seed")
+
+    top, usage = sweep_overview(rows, axes).axes
+
+    (measured,) = top.containers
+    (picks,) = [line for line in top.lines if line.get_markerfacecolor() == "white"]
+    assert measured.lines[0].get_xydata().tolist() == [[2, -2]]
+    assert picks.get_xydata().tolist() == [[1, -1], [3, -3]]
+    assert "pick of noisy energies, not measured" in texts(top.get_figure())
+    assert usage.containers[0].lines[0].get_ydata().tolist() == [10, 20, 30]
+    pytest.importorskip("plotly")
+    from runner.review.figures.interactive import sweep_overview as interactive
+
+    drawn = interactive(rows, axes).data
+    assert list(drawn[0].marker.symbol) == ["circle-open", "circle", "circle-open"]
+    assert ["not measured" in text for text in drawn[0].hovertext] == [True, False, True]
+    assert set(drawn[1].marker.symbol) == {"circle"}
+
+
 def test_a_run_gets_the_figures_it_has_something_to_show_for(tmp_path: Path) -> None:
     """Only what the journal tells is drawn."""
     circuit = QuantumCircuit(1)

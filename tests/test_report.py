@@ -18,7 +18,7 @@ from runner.__main__ import main
 from runner.record.events import ProblemPosed, Result
 from runner.record.journal import Journal, read_journal
 from runner.record.log import first
-from runner.review.report import CAPTIONS, read_table, run_page, sweep_page
+from runner.review.report import CAPTIONS, _table, read_table, run_page, sweep_page
 from tests.journals import evaluation, job, session, started
 
 ATTACK = "<script>alert(1)</script>"
@@ -151,6 +151,23 @@ def test_a_sweeps_table_is_no_wider_than_it_has_to_be(tmp_path: Path) -> None:
     assert "In all runs: optimizer nft, energy kind measured." in written
     assert re.findall(r"<th[^>]*>(.*?)</th>", written) == ["seed", "status", "energy"]
     assert re.findall(r'<td data-name="energy" class="n">(.*?)</td>', written) == ["−1.5", "−2.5"]
+
+
+def test_exact_values_have_no_standard_error_on_a_page(tmp_path: Path) -> None:
+    """Neither a column of zeros, nor a zero beside what shots measured, nor one in what all runs share."""
+    mixed, exact = tmp_path / "mixed", tmp_path / "exact"
+    for directory, spread in ((mixed, "0.025"), (exact, "0.0")):
+        directory.mkdir()
+        lines = ["run,seed,status,energy,stddev", "a,1,finished,-1.5,0.0", f"b,2,finished,-2.5,{spread}"]
+        (directory / "sweep.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (directory / "sweep.json").write_text('{"overrides": ["seed=1,2"]}')
+
+    both, neither = sweep_page(mixed).read_text("utf-8"), sweep_page(exact).read_text("utf-8")
+
+    assert re.findall(r'<td data-name="stddev"[^>]*>(.*?)</td>', both) == ["", "0.025"]
+    assert "stddev" not in neither.partition("<body")[2]
+    columns = {"energy": -1.0, "mean z stddev": 0.0, "stddev": None}
+    assert _table([columns, columns]) == [{"energy": -1.0}] * 2
 
 
 def test_report_without_a_directory_says_what_is_missing(

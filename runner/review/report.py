@@ -316,11 +316,16 @@ def numeric(rows: Sequence[Mapping[str, Any]]) -> list[int]:
 
 def shown(value: Any, name: str = "") -> str:
     """A cell of a table, in the column of that name."""
-    if value is None:
+    if value is None or _no_spread(name, value):
         return ""
     if isinstance(value, float):
         return in_cell(name, value).replace("-", "−")
     return str(value)
+
+
+def _no_spread(name: str, value: Any) -> bool:
+    """Whether it is a standard error of 0: exact values have none, and shots that came out alike do not tell it."""
+    return name.endswith("stddev") and number(value) == 0
 
 
 def heading(name: str) -> str:
@@ -460,8 +465,10 @@ def _jobs(events: Events) -> tuple[list[dict[str, Any]], int]:
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows that all have the same columns, without those of lists, which figures show."""
-    columns = list(dict.fromkeys(name for row in rows for name in row if not isinstance(row[name], list)))
+    """Rows that all have the same columns, without those of lists, which figures show, and of no standard error."""
+    told = dict.fromkeys(name for row in rows for name in row if not isinstance(row[name], list))
+    spreads = {name for name in told if name.endswith("stddev")}
+    columns = [name for name in told if name not in spreads or any(number(row.get(name)) for row in rows)]
     return [{name: row.get(name) for name in columns} for row in rows]
 
 

@@ -40,7 +40,7 @@ from runner.review.figures.energy import (
     origins_of,
     steps_of,
 )
-from runner.review.figures.sweep import SweepAxes
+from runner.review.figures.sweep import PICK, SweepAxes
 from runner.review.figures.timeline import (
     ACTIVITIES,
     HATCHED,
@@ -314,7 +314,8 @@ def sweep_overview(rows: Sequence[Mapping[str, Any]], axes: SweepAxes) -> Figure
                     x=axes.places(points, chosen, position / len(groups)), y=[row[column] for row in points],
                     mode="lines+markers" if axes.numeric(chosen) else "markers",
                     name=_safe(label) or "runs", legendgroup=str(position),
-                    showlegend=panel == 1 and len(groups) > 1, marker={"size": 8},
+                    showlegend=panel == 1 and len(groups) > 1,
+                    marker={"size": 8, "symbol": [f"circle{'-open' * axes.picked(row, column)}" for row in points]},
                     line={"color": COLOURS[position % len(COLOURS)], "width": 1},
                     error_y={"array": spreads, "width": 0, "thickness": 1, "visible": panel == 1 and any(spreads)},
                     hovertext=[_line(row, axes) for row in points], hoverinfo="text",
@@ -403,7 +404,8 @@ def _line(row: Mapping[str, Any], axes: SweepAxes) -> str:
     usage, cost = number(row.get("usage_seconds")), number(row.get("cost"))
     lines = [f"<b>{_safe(row.get('run'))}</b>"]
     if energy is not None:
-        lines.append(f"energy {_measured(energy, spread, axes.energy_unit)}")
+        pick = f": {PICK}" if row.get("energy_kind") == "pick" else ""
+        lines.append(f"energy {_measured(energy, spread, axes.energy_unit)}{pick}")
     if error is not None:
         lines.append(f"energy − exact {_distance(error, axes.energy_unit)}")
     lines.append(f"{row.get('evaluations')} evaluations: {_safe(row.get('reason') or row.get('status'))}")

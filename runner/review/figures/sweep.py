@@ -19,6 +19,8 @@ Rows = Sequence[Mapping[str, Any]]
 MOST_TICKS = 40
 MOST_COLOURS = 7
 USAGE = "usage_seconds"
+PICK = "pick of noisy energies, not measured"
+"""What points are called that are no measured energies."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +121,10 @@ class SweepAxes:
         margin = 0.08 * (max(values) - min(values)) or 0.05 * abs(max(values)) or 1.0
         return min(values) - margin, max(values) + margin
 
+    def picked(self, row: Mapping[str, Any], column: str) -> bool:
+        """Whether a row's number in a column is the lowest of noisy energies, and so too low."""
+        return column == self.y == "energy" and row.get("energy_kind") == "pick"
+
     def title(self, column: str) -> str:
         """What the axis of a column says."""
         return {
@@ -154,16 +160,17 @@ def sweep_overview(rows: Rows, axes: SweepAxes) -> ShownFigure:
         plain(panel)
         panel.set_ylabel(axes.title(name))
         for position, (label, members) in enumerate(groups.items()):
-            measured = [row for row in axes.ordered(members) if number(row.get(name)) is not None]
+            told = [row for row in axes.ordered(members) if number(row.get(name)) is not None]
+            placed = list(zip(axes.places(told, chosen, position / len(groups)), told, strict=True))
             points = [
                 (place, row[name], number(row.get("stddev")))
-                for place, row in zip(
-                    axes.places(measured, chosen, position / len(groups)), measured, strict=True
-                )
+                for place, row in placed
+                if not axes.picked(row, name)
             ]
-            _draw_group(
-                panel, points, COLOURS[position % len(COLOURS)], label, lines=numeric, errors=name == axes.y
-            )
+            colour = COLOURS[position % len(COLOURS)]
+            _draw_group(panel, points, colour, label, lines=numeric, errors=name == axes.y)
+            picks = [(place, row[name]) for place, row in placed if axes.picked(row, name)]
+            _draw_picks(panel, picks, colour)
     top, bottom = drawn[0], drawn[-1]
     if axes.reference is not None and axes.y == "energy":
         top.axhline(axes.reference, color=BLACK, linestyle="--", linewidth=1, label=exact(axes.reference))
@@ -185,6 +192,14 @@ def sweep_overview(rows: Rows, axes: SweepAxes) -> ShownFigure:
         )
         bottom.tick_params(axis="x", labelsize=8 if slanted else 9)
     return figure
+
+
+def _draw_picks(axes: Axes, points: Sequence[tuple[Any, float]], colour: str) -> None:
+    """Hollow, and with no line through them."""
+    if points:
+        label = PICK if PICK not in axes.get_legend_handles_labels()[1] else None
+        places, values = zip(*points, strict=True)
+        axes.plot(places, values, "o", markersize=5, markerfacecolor="white", color=colour, label=label)
 
 
 def _draw_group(
