@@ -100,6 +100,39 @@ def test_timeline_marks_timeouts_expiry_and_closing() -> None:
     assert marks == [(30, "interactive timeout"), (80, "maximum time reached"), (82, "maximum time reached")]
 
 
+def test_what_is_computed_is_what_lies_between_jobs() -> None:
+    """By hand: of one program 5 s before its answer's job and 10 before the next level, not the 40 of others' jobs."""
+    events = [
+        *job(0, 0, 0, 10, workload="level 0"), *job(0, 15, 15, 20, workload="result"),
+        *job(0, 30, 30, 60, workload="level 1"), *job(1, 60, 60, 65, workload="result"),
+    ]  # fmt: skip
+
+    found = Activities.of(events)
+
+    assert found.seconds(CLASSICAL) == 15
+    assert [(span.start, span.end) for span in found.workloads["result"] if span.what == CLASSICAL] == [
+        (10, 15)
+    ]
+    assert [(span.start, span.end) for span in found.workloads["level 1"] if span.what == CLASSICAL] == [
+        (20, 30)
+    ]
+
+
+def test_racers_compute_while_others_wait() -> None:
+    """By hand: their first jobs overlap, so they run at once: a computes from 10 to 30, b from 30 to 45."""
+    events = [
+        *job(0, 0, 0, 10, workload="a"), *job(0, 0, 10, 30, workload="b"), *job(1, 30, 30, 40, workload="a"),
+        *job(1, 45, 45, 50, workload="b"), *job(0, 55, 55, 60, workload="result"),
+    ]  # fmt: skip
+
+    lanes = Activities.of(events).workloads
+
+    computed = {
+        name: [(s.start, s.end) for s in spans if s.what == CLASSICAL] for name, spans in lanes.items()
+    }
+    assert computed == {"a": [(10, 30)], "b": [(30, 45)], "result": [(50, 55)]}
+
+
 def test_timeline_figure_has_a_lane_per_session_and_workload() -> None:
     """Lanes are named, totals are in the legend, the axis has a unit."""
     figure = session_timeline(a_session())

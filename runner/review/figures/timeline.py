@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -170,22 +170,20 @@ class ActivityReader:
 
     def __init__(self) -> None:
         self._timeline = Activities()
-        self._submitted: dict[str, tuple[float, float]] = {}
+        self._submitted: dict[str, tuple[float, float, str]] = {}
+        self._jobs: list[tuple[float, float, str]] = []
+        """When each was submitted and over, and whose it is."""
         self._executing: dict[str, list[tuple[float, float]]] = {}
-        self._free_at: dict[str, float] = {}
 
     def take(self, event: Event) -> None:
         """Take in the next of these facts."""
-        timeline, free_at = self._timeline, self._free_at
+        timeline = self._timeline
         if isinstance(event, JobSubmitted):
-            self._submitted[event.job] = event.time, event.preparation
-            name = event.workload
-            if name in free_at and event.time > free_at[name]:
-                timeline._add(name, Span(CLASSICAL, free_at[name], event.time))
+            self._submitted[event.job] = event.time, event.preparation, event.workload
         elif isinstance(event, JobCompleted) and event.job in self._submitted:
-            name = event.workload
-            timeline._add_job(*self._submitted.pop(event.job), event)
-            free_at[name] = max(free_at.get(name, 0.0), event.finished)
+            begin, preparation, name = self._submitted.pop(event.job)
+            timeline._add_job(begin, preparation, event)
+            self._jobs.append((begin, event.finished, name))
             if event.started is not None and event.session is not None:
                 self._executing.setdefault(event.session, []).append((event.started, event.finished))
         elif isinstance(event, SessionChanged):
@@ -195,9 +193,57 @@ class ActivityReader:
     def read(self) -> Activities:
         """Return what was found."""
         timeline = self._timeline
+        waiting = [(begin, begin, name) for begin, _, name in self._submitted.values()]
+        for name, span in _between_jobs([*self._jobs, *waiting]):
+            timeline._add(name, span)
+        for spans in timeline.workloads.values():
+            spans.sort(key=_start)
         for session, steps in timeline.transitions.items():
             timeline._add_session(session, steps, self._executing.get(session, []))
         return timeline
+
+
+def _between_jobs(jobs: Sequence[tuple[float, float, str]]) -> Iterator[tuple[str, Span]]:
+    """What was computed before each job, since the one before it was over, and which workload that job is of.
+
+    A program that goes through several workloads one after the other computes nothing while it waits for any of them;
+    workloads whose jobs were under way at once run beside one another, and each may compute while others wait.
+
+    Args:
+        jobs: when each was submitted and over, and whose it is.
+    """
+    jobs = sorted(jobs)
+    beside = _beside_one_another(jobs)
+    over: dict[str, float] = {}
+    latest: float | None = None
+    for begin, end, name in jobs:
+        since = latest
+        if name in beside:
+            since = max((time for other, time in over.items() if other not in beside[name]), default=None)
+        if since is not None and begin > since:
+            yield name, Span(CLASSICAL, since, begin)
+        over[name] = max(over.get(name, end), end)
+        latest = end if latest is None else max(latest, end)
+
+
+def _beside_one_another(jobs: Sequence[tuple[float, float, str]]) -> dict[str, set[str]]:
+    """Workload → the others that had jobs under way at the same time, where there are some.
+
+    Args:
+        jobs: when each was submitted and over, and whose it is; in this order.
+    """
+    found: dict[str, set[str]] = {}
+    under_way: dict[str, float] = {}
+    for begin, end, name in jobs:
+        for other, until in list(under_way.items()):
+            if until <= begin + INSTANT:
+                del under_way[other]
+            elif other != name:
+                found.setdefault(name, set()).add(other)
+                found.setdefault(other, set()).add(name)
+        if end > begin:
+            under_way[name] = max(under_way.get(name, end), end)
+    return found
 
 
 def _start(span: Span) -> float:
