@@ -584,6 +584,57 @@ def test_a_run_whose_journal_cannot_be_read_is_damaged_and_not_running(
         assert carry_out(task, StopFlag(""))["status"] == "running"
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_run_in_a_job_that_outlived_its_sweep_is_waited_for(
+    serial: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    """Its journal is open while our job, which found it so, is over; where it is killed then, another job goes on."""
+    shutil.copytree(serial, tmp_path / "sweep")
+    directory = SweepDirectory.existing(tmp_path / "sweep")
+    task = directory.tasks()[1]
+    result = task.directory / "result.json"
+    kept = result.read_bytes()
+    journal = Journal.append_to(task.directory / "journal.jsonl")
+    submitted: list[int] = []
+
+    class Over:
+        """A job that has ended, of which the second finishes what was killed."""
+
+        state = "COMPLETED"
+
+        def done(self) -> bool:
+            return True
+
+        def exception(self) -> None:
+            return None
+
+    class Executor:
+        def map_array(self, _: object, shares: Sequence[object]) -> list[Over]:
+            submitted.append(len(shares))
+            if len(submitted) == 2:
+                result.write_bytes(kept)
+            return [Over() for _ in shares]
+
+    looks: list[float] = []
+
+    def wait(seconds: float) -> None:
+        looks.append(seconds)
+        assert len(looks) < 9
+        if len(looks) == 3:
+            journal.close()
+            if not whole:
+                result.unlink()
+
+    monkeypatch.setattr("runner.sweep.launcher.time.sleep", wait)
+    monkeypatch.setattr("runner.sweep.launcher.required", lambda *_: None)
+    monkeypatch.setattr(SubmititLauncher, "executor", lambda *_: Executor())
+    rows = list(SubmititLauncher().launch([task], directory, StopFlag("")))
+
+    assert [row["status"] for row in rows] == ["finished"]
+    assert len(looks) >= 3
+    assert submitted == ([1] if whole else [1, 1])
+
+
 def test_two_processes_cannot_carry_out_one_sweep(serial: Path) -> None:
     """The second is refused; the kernel frees the first one's hold when it dies."""
     second = SweepDirectory.existing(serial).alone()

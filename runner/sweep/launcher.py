@@ -315,14 +315,23 @@ class SubmititLauncher(ChecksHere):
         jobs = submit(self._shares(tasks, threads))
         waiting = {task.number: task for task in tasks}
         deaths: Counter[tuple[int, str]] = Counter()
+        elsewhere: dict[int, Any] = {}
         while waiting:
             time.sleep(POLL)
-            over = {task.number: job for job, share in jobs if job.done() for task in share}
+            over = {task.number: job for job, share in jobs if job.done() for task in share} | elsewhere
             again: dict[str, list[Task]] = {"interrupted": [], "waiting": []}
             for task in list(waiting.values()):
                 row = task.look()
                 status = row["status"]
                 if task.number in over:
+                    if status == "running":  # in a job of a process that was killed, which lives on
+                        elsewhere[task.number] = over[task.number]
+                        continue
+                    job = elsewhere.pop(task.number, None)
+                    unheeded = job is not None and job.exception() is None  # ours left it to that one
+                    if unheeded and status == "interrupted" and stop.signum is None:
+                        again[status].append(task)
+                        continue
                     left = "energy" not in row and deaths[task.number, status] < LIVES.get(status, 0)
                     if left and stop.signum is None and _was_killed(over[task.number]):
                         deaths[task.number, status] += 1
@@ -502,7 +511,7 @@ def _was_killed(job: Any) -> bool:
 
 def _fate(task: Task, job: Any, row: Row) -> Row:
     """The line of a run whose job is over although the run is not."""
-    if row["status"] not in ("waiting", "interrupted", "running") or "energy" in row:
+    if row["status"] not in ("waiting", "interrupted") or "energy" in row:
         return row
     error = job.exception()
     return row if error is None else task.fail(f"its job died: {_last_line(error)}", exit_code=137)
