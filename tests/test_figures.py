@@ -421,6 +421,42 @@ def test_runs_are_drawn_by_their_own_exact_energies(
     assert drawn == pytest.approx([abs(b - e) for b, e in zip(best.values(), exact, strict=True)], abs=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("schema", "settings", "name", "afresh"),
+    [
+        ("vqd", {"penalty": None}, "energy + penalty", "answer without penalty, measured afresh"),
+        ("qaoa", {"cvar": 0.2}, "CVaR", "answer's mean, measured afresh"),
+        ("qaoa", {"cvar": 1.0}, "energy", "answer, measured afresh"),
+        ("vqe", {}, "energy", "answer, measured afresh"),
+    ],
+)
+def test_what_was_minimized_is_called_so(
+    schema: str, settings: dict[str, Any], name: str, afresh: str
+) -> None:
+    """As docs/experiments.md has it: what vqd minimizes has a penalty in it, and what qaoa does may be a CVaR."""
+    events = [
+        started(schemas={"experiment": schema}, config={"experiment": settings}),
+        evaluation(0, -1.0, -1.0), Estimate(workload="vqe", energy=-1.25, stddev=0.25),
+    ]  # fmt: skip
+
+    curve, usage = convergence(events, -2.0), energy_against_usage(events, -2.0)
+
+    assert [axes.get_ylabel() for axes in curve.axes] == [
+        f"{name} (units of H)",
+        f"{name} − exact (units of H)",
+    ]
+    assert usage.axes[0].get_ylabel() == f"{name} − exact (units of H)"
+    assert afresh in texts(curve) & texts(usage)
+    pytest.importorskip("plotly")
+    from runner.review.figures.interactive import convergence as interactive
+
+    figure = interactive(events, -2.0)
+    assert figure.layout.yaxis.title.text == f"{name} (units of H)"
+    assert figure.layout.yaxis2.title.text == f"{name} − exact (units of H)"
+    assert f"{name} −1.000000" in figure.data[0].hovertext[0]
+    assert f"vqe: {afresh}" in {trace.name for trace in figure.data}
+
+
 def test_points_of_a_curve_are_measured_from_their_own_exact_energies() -> None:
     """By hand, as they are called: at 0.5 and 2 Å; and of their own answers where nothing exact is known."""
     rows = [

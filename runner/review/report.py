@@ -53,7 +53,7 @@ ASIDE = ("number", "exit_code", "directory")
 """Columns of a sweep's table that its page does without."""
 
 MOST_JOBS = 8
-"""Rows of the table of jobs; all of them are in session.json."""
+"""Rows of the table of jobs; all of them are in the journal."""
 MOST_PARSED = 400
 """Statements of the largest circuit that is read back from the journal for a drawing; longer ones take seconds."""
 
@@ -63,7 +63,7 @@ CAPTIONS = {
     "subspace.png": "Energy against the dimension of subspaces; of electrons, variance and electrons in orbitals.",
     "ladder.png": "What every way to deal with errors gives, how far that is from the ideal energy, and what it costs.",
     "extrapolation.png": "The last energy with noise amplified, and what it is extrapolated to without.",
-    "convergence.png": "Energy of every evaluation ± σ, the answer measured afresh, and how far from the exact energy.",
+    "convergence.png": "Every evaluation ± σ; where known, the answer measured afresh and how far all are off.",
     "timeline.png": "Where the time of the session went.",
     "energy_against_usage.png": "What the QPU time bought.",
     "bitstrings.png": "Bitstrings of the last Sampler job.",

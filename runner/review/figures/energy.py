@@ -8,13 +8,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from runner.display.words import energy_number
-from runner.record.events import Checkpoint, Estimate, Evaluation, Event, Iteration, JobCompleted
-from runner.record.log import of, outcome, remembered
+from runner.record.events import Checkpoint, Estimate, Evaluation, Event, Iteration, JobCompleted, RunStarted
+from runner.record.log import first, of, outcome, remembered
 from runner.record.usage import FED, Usage
 from runner.review.figures.canvas import (
     BLACK,
@@ -39,6 +39,18 @@ Evaluations = Mapping[str, "Sequence[DrawnEvaluation]"]
 """Workload → its evaluations."""
 AFRESH = "answer, measured afresh"
 """What the last point is called."""
+
+
+class Quantity(NamedTuple):
+    """What evaluations are of, and what the answer is called, which is an energy."""
+
+    name: str
+    afresh: str
+
+
+ENERGY = Quantity("energy", AFRESH)
+CVAR = Quantity("CVaR", "answer's mean, measured afresh")
+PENALIZED = Quantity("energy + penalty", "answer without penalty, measured afresh")
 STANDS = "where the optimizer stands, by its own estimate"
 """What the line through its steps is called: NFT evaluates around the point, never at it."""
 BEST = "best so far"
@@ -79,12 +91,15 @@ def convergence(events: Events, reference: float | None = None) -> ShownFigure:
         else:
             _best(axes, steps_of(rows), rows, colour, label="" if len(workloads) == 1 else name)
         if name in estimates:
-            _measured_afresh(axes, rows[-1].index + 2, estimates[name], colour)
+            _measured_afresh(
+                axes, rows[-1].index + 2, estimates[name], colour, called=quantity(events).afresh
+            )
     _exact(axes, workloads, origins)
     if distances is not None:
-        _distances(distances, workloads, estimates, origins, unit(events), steps=stands(events))
+        what = quantity(events)
+        _distances(distances, workloads, estimates, origins, unit(events), of=what, steps=stands(events))
     (distances or axes).set_xlabel("evaluation")
-    axes.set_ylabel(f"energy ({unit(events)})")
+    axes.set_ylabel(f"{quantity(events).name} ({unit(events)})")
     _frame(axes, limits_of(workloads, origins))
     _legend(axes)
     return figure
@@ -101,7 +116,8 @@ def energy_against_usage(events: Events, reference: float | None = None) -> Show
     figure = canvas(top=0.4)
     axes = plain(figure.add_subplot())
     if origins.of and any_noisy(workloads):
-        _distances(axes, workloads, estimates, origins, unit(events), answered=answered(events))
+        what, until = quantity(events), answered(events)
+        _distances(axes, workloads, estimates, origins, unit(events), of=what, answered=until)
         _legend(axes)
         axes.set_xlabel(SPENT)
         return figure
@@ -113,7 +129,7 @@ def energy_against_usage(events: Events, reference: float | None = None) -> Show
             _best(axes, [row.spent for row in rows], rows, colour, label=label)
     _exact(axes, workloads, origins)
     axes.set_xlabel(SPENT)
-    axes.set_ylabel(f"energy ({unit(events)})")
+    axes.set_ylabel(f"{quantity(events).name} ({unit(events)})")
     best = [row.best for rows in workloads.values() for row in rows]
     noise = any_noisy(workloads)
     _frame(axes, limits_of(workloads, origins) if noise else limits(best, best, origins.exact))
@@ -227,6 +243,18 @@ class Course:
         times = [time for time, _ in jobs]
         sums = list(itertools.accumulate((seconds for _, seconds in jobs), initial=0.0))
         return lambda time: sums[bisect.bisect_right(times, time)]
+
+
+def quantity(events: Events) -> Quantity:
+    """What a run's evaluations are of: what it minimized, which need not be the energy."""
+    started = first(events, RunStarted)
+    schema = None if started is None else started.schemas.get("experiment")
+    if started is None or schema not in ("qaoa", "vqd"):
+        return ENERGY
+    if schema == "vqd":
+        return PENALIZED
+    share = number(started.config.get("experiment", {}).get("cvar"))
+    return ENERGY if share is None or share == 1 else CVAR
 
 
 def answers(events: Events) -> dict[str, Estimate]:
@@ -390,6 +418,7 @@ def _distances(
     origins: Origins,
     energy_unit: str,
     *,
+    of: Quantity = ENERGY,
     steps: Mapping[str, Sequence[tuple[int, float]]] | None = None,
     answered: Mapping[str, float] | None = None,
 ) -> None:
@@ -401,6 +430,7 @@ def _distances(
         estimates: workload → its answer, measured afresh.
         origins: what distances are from.
         energy_unit: the Hamiltonian's.
+        of: what was evaluated.
         steps: workload → its optimizer's steps, against evaluations.
         answered: workload → QPU seconds until its answer, where the panel is against these.
     """
@@ -414,7 +444,7 @@ def _distances(
         _finish_distances(axes, energy_unit)
         return
     scale = error_scale(workloads, estimates, origins, energy_unit)
-    scale.apply(axes, what=origins.what, chemical=energy_unit == "Hartree")
+    scale.apply(axes, of=of.name, what=origins.what, chemical=energy_unit == "Hartree")
     for position, (name, rows) in enumerate(workloads.items()):
         origin = origins.of.get(name)
         if origin is None:
@@ -426,7 +456,9 @@ def _distances(
         _points(axes, places, apart, spreads, colour, label="" if len(workloads) == 1 else name)
         if name in estimates:
             after = places[-1] + 1 if answered is None else answered[name]
-            _measured_afresh(axes, after, estimates[name], colour, origin=origin, factor=scale.factor)
+            _measured_afresh(
+                axes, after, estimates[name], colour, called=of.afresh, origin=origin, factor=scale.factor
+            )
         _stands(axes, (steps or {}).get(name, ()), colour, origin=origin, factor=scale.factor)
 
 
@@ -442,10 +474,17 @@ def _stands(
 
 
 def _measured_afresh(
-    axes: Axes, place: float, event: Estimate, colour: str, *, origin: float = 0.0, factor: float = 1.0
+    axes: Axes,
+    place: float,
+    event: Estimate,
+    colour: str,
+    *,
+    called: str,
+    origin: float = 0.0,
+    factor: float = 1.0,
 ) -> None:
     """The answer as it was measured in the end; with `origin` its distance from that."""
-    label = AFRESH if AFRESH not in axes.get_legend_handles_labels()[1] else None
+    label = called if called not in axes.get_legend_handles_labels()[1] else None
     axes.errorbar(
         [place], [factor * (event.energy - origin)], yerr=factor * (number(event.stddev) or 0.0), fmt="D",
         markersize=5, capsize=3, color=colour, markeredgecolor="white", label=label, zorder=4,

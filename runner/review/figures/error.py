@@ -62,7 +62,7 @@ class ErrorScale:
         outside = [*(-tick for tick in above), *above]
         return sorted([*inside, *(tick for tick in outside if self.low <= tick <= self.high)])
 
-    def apply(self, axes: Axes, *, what: str, chemical: bool) -> Axes:
+    def apply(self, axes: Axes, *, what: str, chemical: bool, of: str = "energy") -> Axes:
         """Give some axes the scale, the line of no error and the name of what is on it."""
         from matplotlib.ticker import NullLocator
 
@@ -71,7 +71,7 @@ class ErrorScale:
         axes.set_yticks(self.ticks(), [signed(tick) for tick in self.ticks()])
         axes.yaxis.set_minor_locator(NullLocator())
         axes.set_ylim(self.low, self.high)
-        axes.set_ylabel(f"energy − {what} ({self.unit})")
+        axes.set_ylabel(f"{of} − {what} ({self.unit})")
         axes.axhline(0.0, color=BLACK, linestyle="--", linewidth=1)
         if chemical:
             reach = self.factor * CHEMICAL_ACCURACY

@@ -22,12 +22,12 @@ from runner.review.figures.canvas import (
     unit,
 )
 from runner.review.figures.energy import (
-    AFRESH,
     BEST,
     OF_EACH,
     DrawnEvaluation,
     Evaluations,
     Origins,
+    Quantity,
     answers,
     any_noisy,
     decades,
@@ -38,6 +38,7 @@ from runner.review.figures.energy import (
     noisy,
     one_for_all,
     origins_of,
+    quantity,
     steps_of,
 )
 from runner.review.figures.sweep import PICK, SweepAxes
@@ -94,6 +95,7 @@ def convergence(events: Events, reference: float | None = None) -> Figure:
     origins = origins_of(events, workloads, estimates, reference)
     panels = 2 if origins.of else 1
     figure = make_subplots(panels, 1, shared_xaxes=True, vertical_spacing=0.05)
+    what = quantity(events)
     told = _told(events, workloads, origins, energy_unit)
     for position, (name, rows) in enumerate(workloads.items()):
         colour = COLOURS[position % len(COLOURS)]
@@ -102,12 +104,14 @@ def convergence(events: Events, reference: float | None = None) -> Figure:
         if not noisy(rows):
             _best(figure, 1, name, rows, colour)
         if name in estimates:
-            _afresh(figure, 1, rows[-1].index + 2, estimates[name], colour, energy_unit)
+            _afresh(figure, 1, rows[-1].index + 2, estimates[name], colour, energy_unit, what)
     _style(figure, height=660 if origins.of else 460)
-    figure.update_yaxes(title=f"energy ({energy_unit})", range=limits_of(workloads, origins), row=1, col=1)
+    figure.update_yaxes(
+        title=f"{what.name} ({energy_unit})", range=limits_of(workloads, origins), row=1, col=1
+    )
     _exact(figure, workloads, origins)
     if origins.of and any_noisy(workloads):
-        _errors(figure, workloads, estimates, origins, energy_unit, told)
+        _errors(figure, workloads, estimates, origins, energy_unit, what, told)
     elif origins.of:
         _best_distances(figure, workloads, origins, energy_unit)
     figure.update_xaxes(title="evaluation", row=panels, col=1)
@@ -178,6 +182,7 @@ def _afresh(
     event: Estimate,
     colour: str,
     energy_unit: str,
+    of: Quantity,
     *,
     origin: float = 0.0,
     factor: float = 1.0,
@@ -190,7 +195,7 @@ def _afresh(
     figure.add_trace(
         go.Scatter(
             x=[place], y=[factor * (event.energy - origin)], mode="markers", legendgroup=label, hoverinfo="text",
-            name=f"{label}: {AFRESH}", showlegend=panel == 1, error_y={"array": [factor * spread], "thickness": 1},
+            name=f"{label}: {of.afresh}", showlegend=panel == 1, error_y={"array": [factor * spread], "thickness": 1},
             marker={"size": 9, "symbol": "diamond", "color": colour, "line": {"width": 1, "color": "white"}},
             hovertext=[f"<b>{label}, measured afresh</b><br>energy {_measured(event.energy, spread, energy_unit)}"],
         ), panel, 1,
@@ -203,6 +208,7 @@ def _errors(
     estimates: Mapping[str, Estimate],
     origins: Origins,
     energy_unit: str,
+    of: Quantity,
     told: Mapping[tuple[str, int], str],
 ) -> None:
     """The panel of distances with their signs and standard errors."""
@@ -217,10 +223,12 @@ def _errors(
         if name in estimates:
             place = rows[-1].index + 2
             _afresh(
-                figure, 2, place, estimates[name], colour, energy_unit, origin=origin, factor=scale.factor
+                figure, 2, place, estimates[name], colour, energy_unit, of, origin=origin, factor=scale.factor
             )
     reach = 2 * scale.linear
-    figure.update_yaxes(title=f"energy − {origins.what} ({scale.unit})", range=[-reach, reach], row=2, col=1)
+    figure.update_yaxes(
+        title=f"{of.name} − {origins.what} ({scale.unit})", range=[-reach, reach], row=2, col=1
+    )
     figure.add_hline(0.0, row=2, col=1, line={"color": BLACK, "dash": "dash", "width": 1})
     if energy_unit == "Hartree":
         accuracy = scale.factor * CHEMICAL_ACCURACY
@@ -369,6 +377,7 @@ def _told(
     """Workload and evaluation → what hovering says: the jobs are those since the evaluation before."""
     spent = {(name, row.index): row.spent for name, rows in workloads.items() for row in rows}
     since: dict[str, list[JobCompleted]] = {}
+    what = quantity(events).name
     texts = {}
     for event in of(events, JobCompleted, Evaluation):
         if isinstance(event, JobCompleted):
@@ -378,9 +387,9 @@ def _told(
             origin = origins.of.get(name)
             lines = [f"<b>{_safe(name)}, evaluation {event.index + 1}</b>"]
             if energy is not None:
-                lines.append(f"energy {_measured(energy, spread, energy_unit)}")
+                lines.append(f"{what} {_measured(energy, spread, energy_unit)}")
                 if origin is not None and origins.exact:
-                    lines.append(f"energy − exact {_distance(energy - origin, energy_unit)}")
+                    lines.append(f"{what} − exact {_distance(energy - origin, energy_unit)}")
             jobs = since.pop(name, [])
             lines += [f"job {_safe(job.job)}: {clock(job.qpu_seconds)} QPU" for job in jobs[:MOST_JOBS_NAMED]]
             if len(jobs) > MOST_JOBS_NAMED:
