@@ -73,6 +73,14 @@ class DissociationCurve(Experiment):
                 chosen_gradient(config.gradient, config, backend, (problem.circuit, problem.observable))
         return problems
 
+    def energy_unit(self, config: RunConfig) -> str | None:
+        """That of all points; None where it is what changes from one to the next, as a coupling does."""
+        if self.parameter not in {item.name for item in fields(config.hamiltonian)}:
+            return None
+        changes: list[dict[str, Any]] = [{self.parameter: value} for value in self.values]
+        units = {replace(config.hamiltonian, **change).energy_unit for change in changes}
+        return units.pop() if len(units) == 1 else None
+
     def magnitude(self, prepared: list[Problem], problem: Problem | None) -> float:  # noqa: ARG002
         """That of the point where it is largest."""
         return max(float(abs(point.hamiltonian.coeffs).sum()) for point in prepared)

@@ -162,7 +162,7 @@ def run(
             if (words := preparation.mitigates) is not None:
                 where["mitigation"] = words
             ignored = declaration.config.experiment.ignores
-            unit = None if "hamiltonian" in ignored else declaration.config.hamiltonian.energy_unit
+            unit = declaration.config.experiment.energy_unit(declaration.config)
             if unit is not None:
                 where["energy_unit"] = unit
             if ignored:
@@ -374,7 +374,7 @@ class _Execution:
                 replace(result, wall_seconds=self._elapsed),
                 sessions["sessions"],
                 told,
-                unit=self.config.hamiltonian.energy_unit,
+                unit=self.config.experiment.energy_unit(self.config),
                 read=self._read(preparation.problem),
                 idle=preparation.backend.idle_qubits,
                 simulation=preparation.simulation,

@@ -142,6 +142,14 @@ class Experiment:
         """
         return self
 
+    def energy_unit(self, config: RunConfig) -> str | None:
+        """What its energies are in: the unit of the declared Hamiltonian; None where they are in none, or in several.
+
+        Args:
+            config: the declaration.
+        """
+        return None if "hamiltonian" in self.ignores else config.hamiltonian.energy_unit
+
     def magnitude(self, prepared: Any, problem: Problem | None) -> float | None:  # noqa: ARG002
         """The largest sum of |coefficients| of what it measures, in its unit; None where it does not say.
 

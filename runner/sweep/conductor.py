@@ -306,7 +306,7 @@ def header(
         **more,
         "schemas": declared.schemas,
         "values": declared.values,
-        "energy_unit": declared.config.hamiltonian.energy_unit,
+        "energy_unit": declared.config.experiment.energy_unit(declared.config),
     }
 
 

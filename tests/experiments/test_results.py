@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,26 @@ def test_an_optimization_keeps_both_views(workdir: Path) -> None:
     assert len(result.to_frame()) == 8
     assert list(result.to_frame(table=True)["optimizer"]) == ["cobyla", "nelder_mead"]
     assert result.plot().axes[-1].get_xlabel() == "evaluation"
+
+
+def test_a_curve_over_the_unit_has_none(workdir: Path) -> None:
+    """By hand the lowest energy of −J·ZZ − h(X₀ + X₁) is −√(J² + 4h²): at J = 2 not in J, which else is 1."""
+    words = (
+        "experiment=dissociation_curve", "hamiltonian=tfim", "hamiltonian.shape=[2]", "ansatz=hva", "tracking=off",
+        "run.figures=false", "optimizer=cobyla", "optimizer.max_evaluations=9", "estimator=exact",
+        "hamiltonian.field=1.0",
+    )  # fmt: skip
+    printed = {}
+    for name, values in (("coupling", "[0.5,2.0]"), ("coupling", "[1.0]"), ("field", "[0.5,2.0]")):
+        result = run(compose(*words, f"experiment.parameter={name}", f"experiment.values={values}"))
+        text = (result.directory / "journal.jsonl").read_text().partition("\n")[0]
+        printed[name, values] = result.reference_energy, json.loads(text).get("energy_unit")
+
+    assert printed == {
+        ("coupling", "[0.5,2.0]"): (pytest.approx(-(8**0.5)), None),
+        ("coupling", "[1.0]"): (pytest.approx(-(5**0.5)), "J"),
+        ("field", "[0.5,2.0]"): (pytest.approx(-(17**0.5)), "J"),
+    }
 
 
 def test_only_what_runs_along_something_is_a_curve() -> None:
