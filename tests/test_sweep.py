@@ -383,6 +383,23 @@ def test_ctrl_c_stops_cleanly_and_resume_finishes(serial: Path, tmp_path: Path) 
     assert numbers(folder) == numbers(serial)
 
 
+def test_the_command_that_continues_a_sweep_names_its_plugins(
+    serial: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They count only where they are typed, `resume` refuses without."""
+    shutil.copytree(serial, tmp_path / "sweep")
+    monkeypatch.chdir(tmp_path)
+    shutil.rmtree("sweep/3")
+    directory = SweepDirectory.existing("sweep")
+    directory.header["overrides"].append("plugins=[mine]")
+    tasks = directory.tasks()
+    with Conductor(directory, InterruptedAfter(0), base_of(directory), total=4) as conductor:
+        conductor.know(task.look() for task in tasks[:3])
+        conductor.carry_out(tasks[3:])
+
+    assert "continue with: python -m runner resume sweep 'plugins=[mine]'\n" in capsys.readouterr().out
+
+
 def test_killing_a_parallel_sweep_loses_nothing(serial: Path, tmp_path: Path) -> None:
     """`kill -9` of the sweep and its workers in the middle of runs; others continue them, bit for bit as in serial."""
     folder = tmp_path / "sweep"

@@ -108,7 +108,7 @@ def test_a_dying_worker_costs_its_own_run_at_most(
         assert code == 137
         assert [row["status"] for row in table("mine")] == ["finished", "failed", "finished"]
         assert told in table("mine")[1]["reason"]
-        assert runner(workdir, "resume", "mine", "hydra/launcher=basic") == 0
+        assert runner(workdir, "resume", "mine", "plugins=[mortal]", "hydra/launcher=basic") == 0
     assert numbers("mine") == numbers("serial")
     assert energies(workdir / "mine") == energies(workdir / "serial")
 

@@ -168,7 +168,9 @@ class Conductor:
             if origin := self._uploader.origin(self.directory.header["overrides"]):
                 notes.append(f"tracking  {self._tracking.uri}{origin}")
             if any(row["status"] not in OVER for row in table):
-                notes.append(f"continue with: {command('resume', self.directory.shown)}")
+                plugins = Overrides.of(self.directory.header["overrides"]).plugins
+                typed = resume_command(RunDirectory(self.directory.shown), plugins)
+                notes.append(f"continue with: {typed}")
             if (words := going_on(self.directory, table)) is not None:
                 notes.append(words)
             report(table, self.directory.swept(), self.directory.shown, notes)
