@@ -82,8 +82,8 @@ class DissociationCurve(Experiment):
         return units.pop() if len(units) == 1 else None
 
     def magnitude(self, prepared: list[Problem], problem: Problem | None) -> float:  # noqa: ARG002
-        """That of the point where it is largest."""
-        return max(float(abs(point.hamiltonian.coeffs).sum()) for point in prepared)
+        """That of the point where it is smallest."""
+        return min(float(abs(point.hamiltonian.coeffs).sum()) for point in prepared)
 
     def most_evaluations(self, config: RunConfig, problem: Problem | None) -> int | None:  # noqa: ARG002
         """Those at every point of the curve."""

@@ -126,8 +126,8 @@ class Dynamics(Experiment):
         return [*range(0, self.steps, self.every), self.steps]
 
     def magnitude(self, prepared: DeclaredEvolution, problem: Problem | None) -> float:  # noqa: ARG002
-        """That of the largest observable."""
-        return max(float(abs(one.coeffs).sum()) for one in prepared.observables)
+        """That of the smallest observable."""
+        return min(float(abs(one.coeffs).sum()) for one in prepared.observables)
 
     def prepare(self, config: RunConfig, backend: Backend, problem: Problem | None) -> DeclaredEvolution:  # noqa: ARG002
         """Initial state, observables and the exact solution.

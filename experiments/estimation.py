@@ -77,8 +77,8 @@ class Estimation(Experiment):
         _check_nested("experiment.parameter_values", self.parameter_values, require_number)
 
     def magnitude(self, prepared: DeclaredPub, problem: Problem | None) -> float:  # noqa: ARG002
-        """That of the largest observable."""
-        return float(abs(engine.pauli_terms(prepared.observables).coefficients).sum(axis=1).max())
+        """That of the smallest observable."""
+        return float(abs(engine.pauli_terms(prepared.observables).coefficients).sum(axis=1).min())
 
     def prepare(self, config: RunConfig, backend: Backend, problem: Problem | None) -> DeclaredPub:  # noqa: ARG002
         """The PUB, its parts checked against each other.

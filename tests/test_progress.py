@@ -211,13 +211,17 @@ def test_what_rounding_leaves_of_zero_is_zero_by_the_scale_of_the_hamiltonian(
     result = {
         "energy": 3e-17 * scale, "stddev": 0.0, "error": -4e-16 * scale, "reference_energy": 4e-16 * scale,
         "energy_kind": "exact", "rounding": 64 * 2**-52 * 2 * scale,
-        "table": [{"ZI": 1e-15 * scale, "XX": 2e-9 * scale, "count": 3, "word": "00"}],
+        "table": [{
+            "time": 3e-17, "ZI": 1e-15 * scale, "ZI stddev": 0.0, "ZI exact": -1e-16 * scale, "XX": 2e-9 * scale,
+            "XX stddev": 0.0, "energy": 1e-15 * scale, "outside": 2e-18, "count": 3, "word": "00",
+        }],
     }  # fmt: skip
 
     assert energy_lines(result, "J") == [
         ("energy", "0.000000", "without shot noise: +0 J from the reference"), ("reference", "0.000000", ""),
     ]  # fmt: skip
-    assert without_residue(result)["table"] == [{"ZI": 0.0, "XX": 2e-9 * scale, "count": 3, "word": "00"}]
+    (before,), (after,) = result["table"], without_residue(result)["table"]
+    assert after == {**before, "ZI": 0.0, "ZI exact": 0.0, "energy": 0.0}
     assert in_cell("XX", without_residue(result)["table"][0]["XX"]) == digits
     assert energy_lines({**result, "energy": 2e-9 * scale}, "J")[0][1] == digits
     assert without_residue({**result, "rounding": None})["energy"] == 3e-17 * scale  # of an earlier release
@@ -228,14 +232,16 @@ def test_what_rounding_leaves_of_zero_is_zero_by_the_scale_of_the_hamiltonian(
     [
         (("experiment=vqe", "hamiltonian=pauli", "hamiltonian.terms=[[ZZ,-0.5],[XI,0.25]]"), 0.75),
         (("experiment=dissociation_curve", "hamiltonian=tfim", "hamiltonian.shape=[2]", "experiment.parameter=field",
-          "experiment.values=[0.5,2.0,1.0]", "ansatz=hva"), 5.0),
-        (("experiment=estimation", "experiment.observables=[ZZ,{XX: 0.5, YY: -2}]", "hamiltonian=two_qubit"), 2.5),
+          "experiment.values=[0.5,2.0,1.0]", "ansatz=hva"), 2.0),
+        (("experiment=estimation", "experiment.observables=[ZZ,{XX: 0.5, YY: -2}]", "hamiltonian=two_qubit"), 1.0),
+        (("experiment=dynamics", "hamiltonian.shape=[3]", "hamiltonian.coupling=5e9", "hamiltonian.field=4e9",
+          "experiment.total_time=1e-9", "experiment.steps=5"), 1.0),
     ],
 )  # fmt: skip
-def test_rounding_follows_the_largest_sum_of_coefficients(
+def test_rounding_follows_the_smallest_sum_of_coefficients(
     declared: tuple[str, ...], magnitude: float
 ) -> None:
-    """On paper: two sites have one bond, J = 1, and two fields h: up to 1 + 2·2."""
+    """On paper: two sites have one bond, J = 1, and two fields h: from 1 + 2·½ on; a mean of Z's has 1."""
     found = Preparation(compose(*declared, "tracking=off")).rounding
 
     assert found == pytest.approx(64 * 2**-52 * magnitude)

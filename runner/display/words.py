@@ -66,7 +66,8 @@ def counts(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 def without_residue(result: Mapping[str, Any]) -> Mapping[str, Any]:
     """A result to be shown: what is no more than rounding leaves of 0, by its `rounding`, is 0, in its table too.
 
-    Results of earlier releases do not tell how large that is, and are shown as they are.
+    There it is what stands beside a standard error, and the exact values of that: a time or a probability has a scale
+    of its own. Results of earlier releases do not tell how large that is, and are shown as they are.
     """
     most = _number(result.get("rounding"))
     if not most:
@@ -76,8 +77,19 @@ def without_residue(result: Mapping[str, Any]) -> Mapping[str, Any]:
         return 0.0 if isinstance(value, float) and abs(value) <= most else value
 
     shown = {name: told(value) if name in ENERGIES else value for name, value in result.items()}
-    table = result.get("table") or []
-    return {**shown, "table": [{name: told(value) for name, value in row.items()} for row in table]}
+    table = [
+        {name: told(value) if _is_measured(name, row) else value for name, value in row.items()}
+        for row in result.get("table") or []
+    ]
+    return {**shown, "table": table}
+
+
+def _is_measured(column: str, row: Mapping[str, Any]) -> bool:
+    """Whether a column of a table tells expectation values, or differences of them."""
+    if column in (*ENERGIES, "exact", "value"):
+        return any(name.endswith("stddev") for name in row)
+    name = column.removesuffix(" exact").removesuffix(" noisy")
+    return f"{name} stddev" in row
 
 
 def counted_up(table: Sequence[Mapping[str, Any]], evaluations: int | None) -> list[dict[str, Any]]:

@@ -151,7 +151,7 @@ class Experiment:
         return None if "hamiltonian" in self.ignores else config.hamiltonian.energy_unit
 
     def magnitude(self, prepared: Any, problem: Problem | None) -> float | None:  # noqa: ARG002
-        """The largest sum of |coefficients| of what it measures, in its unit; None where it does not say.
+        """The smallest sum of |coefficients| of what it measures, in its unit; None where it does not say.
 
         Args:
             prepared: what `prepare` gave.
