@@ -428,6 +428,8 @@ def test_runs_are_drawn_by_their_own_exact_energies(
         ("qaoa", {"cvar": 0.2}, "CVaR", "answer's mean, measured afresh"),
         ("qaoa", {"cvar": 1.0}, "energy", "answer, measured afresh"),
         ("vqe", {}, "energy", "answer, measured afresh"),
+        ("estimation", {"observables": []}, "energy", "answer, measured afresh"),
+        ("estimation", {"observables": ["ZZ"]}, "expectation value", "answer, measured afresh"),
     ],
 )
 def test_what_was_minimized_is_called_so(

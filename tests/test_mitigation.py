@@ -439,7 +439,11 @@ def test_an_extrapolation_is_drawn_with_its_points_and_fits() -> None:
         {"mitigated": -1.0, "stddev": 0.02, "extrapolation": extrapolated}, "Hartree"
     ).axes
     dashed = {line.get_label(): line.get_xydata().tolist() for line in axes.get_lines()}
+    exact = {"mitigated": -1.0, "stddev": 0.0, "extrapolation": extrapolated}
+    (value,) = extrapolation(exact, "Hartree", of="expectation value").axes
 
+    assert (axes.get_ylabel(), value.get_ylabel()) == ("energy [Hartree]", "expectation value")
+    assert "without noise: −1.0000" in [text.get_text() for text in value.get_legend().get_texts()]
     assert dashed["linear fit"] == [[0, -1.0], [1, -0.9], [3, -0.7], [5, -0.5]]
     assert dashed["exponential fit"] == [[1, -0.9], [3, -0.7], [5, -0.5]]
     assert "double exponential fit" not in dashed

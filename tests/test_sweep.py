@@ -24,6 +24,8 @@ from runner.declare.overrides import Overrides
 from runner.errors import ConfigError, JournalError, StorageError
 from runner.record import faults
 from runner.record.journal import Journal, read_journal
+from runner.review.figures import SweepAxes, sweep_overview
+from runner.review.report import read_table
 from runner.run.signals import StopFlag
 from runner.sweep.compose import SweepPlanner, distinct
 from runner.sweep.conductor import Conductor, base_of
@@ -330,6 +332,21 @@ def test_a_sweep_leaves_tables_figure_and_page(serial: Path) -> None:
     assert columns["energy"] == [float(row["energy"]) for row in rows]
     assert (serial / "figures" / "sweep.png").stat().st_size > 5_000
     assert (serial / "report.html").is_file()
+
+
+def test_a_sweep_without_energies_has_its_usage_drawn(workdir: Path) -> None:
+    """Against the shots of both runs stands what each run's own result.json says that it was charged."""
+    words = ["experiment=sampling", "experiment.shots=100,300", "tracking=off", "run.figures=true"]
+
+    assert main(["-m", *words, "hydra.sweep.dir=s"]) == 0
+
+    rows = read_table(workdir / "s" / "sweep.csv")
+    charged = [json.loads((workdir / "s" / n / "result.json").read_text())["usage_seconds"] for n in "01"]
+    (axes,) = sweep_overview(rows, SweepAxes.of(rows)).axes
+    assert axes.get_ylabel() == "usage (s)"
+    assert axes.containers[0].lines[0].get_xydata().tolist() == [[100, charged[0]], [300, charged[1]]]
+    assert (workdir / "s" / "report.html").is_file()
+    assert main(["resume", "s"]) == 2
 
 
 def test_runs_know_their_sweep(serial: Path) -> None:

@@ -213,7 +213,7 @@ def to_complete(
     lacking = list(known)
     if not directory.is_told(rows):
         lacking.append("table     was not complete; written again")
-    if wants_figure(directory) and len(rows) <= MOST_RUNS_ON_A_PAGE:
+    if wants_figure(directory) and _can_be_drawn(rows):
         pictures = (directory.path / "figures" / "sweep.png", directory.path / "report.html")
         if not all(path.is_file() for path in pictures):
             lacking.append("figure    and page were missing; drawn now")
@@ -339,12 +339,18 @@ def base_of(directory: SweepDirectory, plugins: Sequence[str] = ()) -> Declarati
 
 def draw(directory: SweepDirectory, table: Sequence[Row]) -> None:
     """Draw the figure and write the page; the numbers are on disk by now, and a picture that fails costs nothing."""
-    if not any(row.get("energy") is not None for row in table) or len(table) > MOST_RUNS_ON_A_PAGE:
+    if not _can_be_drawn(table):
         return
     try:
         review.sweep_page(directory.path)
     except (RunnerError, ValueError, TypeError, KeyError, OSError) as error:
         print(f"the figure could not be drawn: {error}", file=sys.stderr)
+
+
+def _can_be_drawn(table: Sequence[Row]) -> bool:
+    """Whether some run came to anything, and they are not too many for a page."""
+    told = any(row.get(name) is not None for row in table for name in ("energy", "usage_seconds"))
+    return told and len(table) <= MOST_RUNS_ON_A_PAGE
 
 
 def _recorded(live: Any, known: dict[str, type[Any]]) -> dict[str, Any] | None:

@@ -50,6 +50,7 @@ class Quantity(NamedTuple):
 
 ENERGY = Quantity("energy", AFRESH)
 CVAR = Quantity("CVaR", "answer's mean, measured afresh")
+VALUE = Quantity("expectation value", AFRESH)
 PENALIZED = Quantity("energy + penalty", "answer without penalty, measured afresh")
 STANDS = "where the optimizer stands, by its own estimate"
 """What the line through its steps is called: NFT evaluates around the point, never at it."""
@@ -246,14 +247,17 @@ class Course:
 
 
 def quantity(events: Events) -> Quantity:
-    """What a run's evaluations are of: what it minimized, which need not be the energy."""
+    """What a run evaluates: what it minimized, or was asked for, which need not be the energy."""
     started = first(events, RunStarted)
     schema = None if started is None else started.schemas.get("experiment")
-    if started is None or schema not in ("qaoa", "vqd"):
+    if started is None:
         return ENERGY
+    declared = started.config.get("experiment", {})
     if schema == "vqd":
         return PENALIZED
-    share = number(started.config.get("experiment", {}).get("cvar"))
+    if schema == "estimation":
+        return VALUE if declared.get("observables") else ENERGY
+    share = number(declared.get("cvar")) if schema == "qaoa" else None
     return ENERGY if share is None or share == 1 else CVAR
 
 

@@ -57,7 +57,7 @@ def ladder(rows: Sequence[Mapping[str, Any]], ideal: float | None, unit: str) ->
         energies.errorbar(row["energy"], place, xerr=row["stddev"], fmt="o", color=BLUE, capsize=3)
         off = row["energy"] - ideal
         energies.annotate(
-            f"off by {off:+.4f} ± {row['stddev']:.4f}".replace("-", "−"), (row["energy"], place), xytext=(0, 8),
+            f"off by {off:+.4f}{_spread(row['stddev'])}".replace("-", "−"), (row["energy"], place), xytext=(0, 8),
             textcoords="offset points", ha="center", fontsize=9, bbox={"color": "white", "pad": 1},
         )  # fmt: skip
     energies.set_yticks(places, [NAMES.get(row["rung"], row["rung"]) for row in rows])
@@ -77,12 +77,18 @@ def ladder(rows: Sequence[Mapping[str, Any]], ideal: float | None, unit: str) ->
     return figure
 
 
-def extrapolation(told: Mapping[str, Any], unit: str) -> ShownFigure:
+def _spread(stddev: float) -> str:
+    """A standard error behind its value; nothing where the value is exact."""
+    return f" ± {stddev:.4f}" if stddev else ""
+
+
+def extrapolation(told: Mapping[str, Any], unit: str, *, of: str = "energy") -> ShownFigure:
     """Energies at every noise factor ± σ, every fit through them, and what was taken at no noise.
 
     Args:
         told: the `mitigation` of result.json.
         unit: of energies, in words.
+        of: what was measured; what is no energy has no unit.
     """
     found = told["extrapolation"]
     figure = canvas()
@@ -100,13 +106,13 @@ def extrapolation(told: Mapping[str, Any], unit: str) -> ShownFigure:
         found["noise_factors"], found["energies"], yerr=found["stddevs"], fmt="o", color=BLUE, capsize=3,
         label="measured",
     )  # fmt: skip
-    taken = f"without noise: {told['mitigated']:.4f} ± {told['stddev']:.4f}"
+    taken = f"without noise: {told['mitigated']:.4f}{_spread(told['stddev'])}"
     axes.errorbar(
         [0.0], [told["mitigated"]], yerr=[told["stddev"]], fmt="D", color=VERMILION, capsize=3,
         label=taken.replace("-", "−"),
     )  # fmt: skip
     axes.set_xlim(left=-0.25)
     axes.set_xlabel("how much the noise is amplified (0: no noise, 1: as it is on the device)")
-    axes.set_ylabel(f"energy [{unit}]")
+    axes.set_ylabel(f"{of} [{unit}]" if of == "energy" else of)
     axes.legend(frameon=False, fontsize=9)
     return figure

@@ -12,7 +12,7 @@ from runner.record.log import EventLog, first, last, of, outcome, remembered
 from runner.record.replay import lasting_places
 from runner.review.figures.canvas import Events, number, save, unit
 from runner.review.figures.circuit import circuit_pair
-from runner.review.figures.energy import Course, convergence, energy_against_usage, evaluations
+from runner.review.figures.energy import Course, convergence, energy_against_usage, evaluations, quantity
 from runner.review.figures.mitigation import extrapolation, ladder
 from runner.review.figures.samples import histogram
 from runner.review.figures.subspace import subspace
@@ -62,7 +62,7 @@ def draw_run(
         keep("ladder.png", rungs)
     mitigated = told.get("mitigation") or {}
     if "extrapolation" in mitigated:
-        keep("extrapolation.png", extrapolation(mitigated, unit(events)))
+        keep("extrapolation.png", extrapolation(mitigated, unit(events), of=quantity(events).name))
     keep("timeline.png", session_timeline(events))
     counts = last_counts(events)
     if counts:

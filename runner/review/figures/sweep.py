@@ -41,6 +41,8 @@ class SweepAxes:
     def of(cls, rows: Rows, *, energy_unit: str = "units of H") -> SweepAxes:
         """The swept key with most values along x, the next one in colours; seeds only where nothing else is swept.
 
+        Where no run has an energy, as of experiments that measure many things, the usage is what there is to draw.
+
         Args:
             rows: sweep.csv, which has what was swept between the columns `run` and `status`.
             energy_unit: unit of the energies.
@@ -56,10 +58,11 @@ class SweepAxes:
         colours = [key for key in chosen[1:] if counts[key] <= MOST_COLOURS]
         references = {row.get("reference_energy") for row in rows if number(row.get("energy")) is not None}
         known = bool(references) and None not in references
+        result = "error" if known and len(references) > 1 else "energy" if references else USAGE
         return cls(
             x=chosen[0] if chosen else None,
             group=colours[0] if colours else None,
-            y="error" if known and len(references) > 1 else "energy",
+            y=result,
             reference=references.pop() if known and len(references) == 1 else None,
             energy_unit=energy_unit if cls._common(swept, energy_unit) else "units of H",
         )
