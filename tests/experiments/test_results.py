@@ -136,8 +136,10 @@ def test_exact_energies_and_error_bars_are_those_of_energies() -> None:
     several = [{"x": n, "a": 1.0, "b": 2.0, "exact": 3.0, "stddev": 0.5} for n in (1, 2)]
     single = [{"x": n, "a": 1.0, "exact": 3.0, "stddev": 0.5} for n in (1, 2)]
 
-    assert drawn(levels) == {"energy": [-1.0, -0.5], "energy, exact": [-1.2, -0.4]}
-    assert bars(levels) == {"energy": [[-1.1, -0.9]]}  # of the second, nobody knows
+    assert drawn(levels) == {
+        "energy": [-1.0], "energy, of unknown standard error": [-0.5], "energy, exact": [-1.2, -0.4]
+    }  # fmt: skip
+    assert bars(levels) == {"energy": [[-1.1, -0.9]]}
     assert drawn(overlaps) == {"real": [1 / 9, 2 / 9], "imaginary": [0.5, 0.5]}
     assert drawn(several) == {"a": [1.0, 1.0], "b": [2.0, 2.0]}
     assert bars(several) == {}

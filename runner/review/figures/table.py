@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,8 @@ SPREAD, EXACT, LEFT_OUT = "stddev", "exact", "truncation"
 """`<name> stddev`, `<name> exact` and `<name> truncation` belong to another column; those without a name to `MAIN`."""
 MAIN = "energy"
 """Whose `stddev` and `exact` are; in a table without it they are those of its only result, if there is only one."""
+UNSURE = "of unknown standard error"
+"""What is said of points without one among others that have theirs: picks of noisy energies."""
 REFERENCE = "reference"
 """`<name> reference` stands where `<name> exact` would, and may be off."""
 CHECKS = ("stabilizer", "discarded")
@@ -47,11 +48,18 @@ def curves(rows: Rows) -> ShownFigure | None:
         measured = _told(rows, (name,))
         own = (SPREAD,) if name == main else ()
         spread = _told(rows, (f"{name} {SPREAD}", *own))
-        bars = [spread.get(row, math.nan) for row in measured] if any(spread.values()) else None
+        bars = any(spread.values())
+        sampled = [row for row in measured if row in spread] if bars else list(measured)
         axes.errorbar(
-            [places[row] for row in measured], list(measured.values()), yerr=bars, fmt="o", markersize=4, capsize=2,
+            [places[row] for row in sampled], [measured[row] for row in sampled],
+            yerr=[spread[row] for row in sampled] if bars else None, fmt="o", markersize=4, capsize=2,
             color=colour, label=name,
         )  # fmt: skip
+        if others := [row for row in measured if bars and row not in spread]:
+            axes.plot(
+                [places[row] for row in others], [measured[row] for row in others], "o", markersize=4,
+                markerfacecolor="white", color=colour, label=f"{name}, {UNSURE}",
+            )  # fmt: skip
         sure = _told(rows, (f"{name} {EXACT}", *((EXACT,) if name == main else ())))
         # where what was left out of a reference is too much for it to be called exact, it is one
         known = sure if len(sure) == len(rows) else _told(rows, (f"{name} {EXACT}", f"{name} {REFERENCE}"))
