@@ -89,3 +89,14 @@ def test_forks_exports_and_starts_agree_on_them(
     assert isinstance(found, dict)
     assert list(found.values()) == result["parameters"]
     assert {round(value, 9) for value in result["parameters"]} <= {round(angle, 9) for angle in angles}
+
+
+def test_parameters_of_operators_that_an_ansatz_may_grow_by_are_nobodys_best(tmp_path: Path) -> None:
+    """A run of adapt_vqe that was killed: 26 slopes were measured, and no circuit has so many angles yet."""
+    pool = told(
+        "evaluation", workload="pool", index=0, energy=-2.1, stddev=0.0, best=-2.1, parameters=[0.0] * 26
+    )
+    assert best_parameters(left(tmp_path / "begun", pool)) is None
+    grown = best_parameters(left(tmp_path / "grown", pool, evaluated(0, -2.0, [0.5])))
+    assert grown is not None
+    assert grown.values == [0.5]

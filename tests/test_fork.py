@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import warnings
 from dataclasses import fields
@@ -203,3 +204,29 @@ def test_a_run_that_found_no_energy_says_so(workdir: Path, capsys: pytest.Captur
     assert capsys.readouterr().err == (
         "error: --fork: a has found an energy at no parameters, so there is nothing to start from\n"
     )
+
+
+@pytest.mark.parametrize("typed", [True, False])
+@pytest.mark.parametrize("parent", ["adapt_vqe", "varqite"])
+def test_another_experiment_takes_over_the_problem(parent: str, typed: bool, tmp_path: Path) -> None:
+    """Also where only the parent's experiment said which: H4, or H2 with UCCSD; of a program's run everything stays."""
+    before = declare([f"experiment={parent}", "tracking=off"])
+    path = recorded(tmp_path / "dir", before, typed=None if typed else ())
+    told = pytest.warns(ConfigWarning, match=r"estimator.*session.*as experiment=vqe has it")
+    with told if typed else contextlib.nullcontext():
+        now = fork(path, ["experiment=vqe", "ansatz.initial=random"])
+
+    assert now.values["hamiltonian"] == before.values["hamiltonian"]
+    assert now.schemas["ansatz"] == before.schemas["ansatz"]
+    exact = declare(["estimator=exact"]).config.estimator.precision
+    assert (now.config.estimator.precision == exact) is not typed
+    assert first(read_journal(Path(path, "journal.jsonl")).events, RunStarted).config == before.values
+
+
+def test_a_problem_that_is_typed_with_an_experiment_counts(tmp_path: Path) -> None:
+    """The parent's is H4; what it set of its Hamiltonian goes with that."""
+    path = recorded(tmp_path / "dir", declare(["experiment=adapt_vqe", "tracking=off"]))
+    with pytest.warns(ConfigWarning):
+        now = fork(path, ["experiment=vqe", "ansatz.initial=random", "hamiltonian=h2"])
+
+    assert now.values["hamiltonian"] == declare(["hamiltonian=h2"]).values["hamiltonian"]

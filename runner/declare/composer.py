@@ -13,7 +13,7 @@ import os
 import re
 import threading
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -348,7 +348,12 @@ class Composer:
         return self._changed(root, group, overrides.where(lambda item: item.key != group))
 
     def anew(
-        self, values: Values, schemas: dict[str, str], overrides: Sequence[str] | Overrides
+        self,
+        values: Values,
+        schemas: dict[str, str],
+        overrides: Sequence[str] | Overrides,
+        *,
+        keep: Collection[str] = (),
     ) -> Declaration:
         """The declaration that a recorded configuration is with something typed on top.
 
@@ -359,6 +364,7 @@ class Composer:
             values: the whole recorded configuration.
             schemas: group → name of the schema.
             overrides: what is typed; of Hydra's own settings too.
+            keep: parts that stay also where an experiment that is typed has others.
 
         Raises:
             ConfigError: bad input, or the recorded values no longer fit the schemas.
@@ -370,7 +376,7 @@ class Composer:
         single = typed.where(lambda item: not (item.hydras or self.chooses(item)))
         root = _recorded(values, schemas)
         with messages.translated(self.folders):
-            self._take_choices(root, choices, typed)
+            self._take_choices(root, choices, typed, keep)
             make_room(root, single)
             for override in single:
                 put(root, override)
@@ -378,7 +384,9 @@ class Composer:
         messages.check_secrets(flatten(declared.values))
         return declared
 
-    def _take_choices(self, root: DictConfig, choices: Overrides, typed: Overrides) -> None:
+    def _take_choices(
+        self, root: DictConfig, choices: Overrides, typed: Overrides, keep: Collection[str]
+    ) -> None:
         """Put the parts that are chosen anew, and Hydra's own settings where some are typed, into a recorded whole."""
         from omegaconf import OmegaConf, open_dict
 
@@ -392,7 +400,8 @@ class Composer:
         plain: Any = OmegaConf.to_container(composed)
         as_usual: Any = OmegaConf.to_container(usual)
         for part in sorted(VALUES.union(GROUPS)):
-            if part in choices.keys or ("experiment" in choices.keys and plain[part] != as_usual[part]):
+            comes = "experiment" in choices.keys and plain[part] != as_usual[part] and part not in keep
+            if part in choices.keys or comes:
                 OmegaConf.update(root, part, composed[part], merge=False)
 
     def _changed(self, root: DictConfig, group: str, overrides: Overrides) -> Any:

@@ -13,6 +13,7 @@ from runner.record.journal import read_telling
 from runner.record.log import first, of
 from runner.record.packed import is_there
 from runner.record.reading import read_latest
+from runner.record.replay import POOL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,11 @@ def best_parameters(path: str | Path, events: Sequence[Event] | None = None) -> 
     if events is None:
         events = read_telling(files.journal) if is_there(files.journal) else []
     # what is no number is a word in a journal
-    found = (one for one in of(events, Evaluation) if one.parameters and math.isfinite(float(one.energy)))
+    found = (
+        one
+        for one in of(events, Evaluation)
+        if one.parameters and one.workload != POOL and math.isfinite(float(one.energy))
+    )
     lowest = min(found, key=lambda one: one.energy, default=None)
     if lowest is None or lowest.parameters is None:
         return None

@@ -52,6 +52,9 @@ READ_AHEAD = 256
 RESULTS = "result"
 """The workload whose jobs measure the results of the others."""
 
+POOL = "pool"
+"""The workload whose jobs measure by which operator an ansatz grows next; its parameters are of no circuit that is."""
+
 LEARNER = "noise-learner"
 """The program that learns the noise of layers, and the workload of its jobs."""
 

@@ -52,11 +52,16 @@ def fork(path: str | Path, overrides: Sequence[str] = (), *, config_dirs: Sequen
     whole = _says_all(kept.texts, started, config_dirs)
     composer = Composer(config_dirs, typed.plugins)
     kept = _without(kept, typed.keys | START.keys())
-    settings = kept if whole else _settings_of(started, typed, composer)
+    if whole:
+        settings = Overrides((*_posed(started, kept, typed, composer), *kept))
+    else:
+        settings = _settings_of(started, sorted(registered().keys() & typed.keys), typed, composer)
 
     def declared(settings: Overrides) -> Declaration:
         words = Overrides((*settings, *start, *typed))
-        return composer.declare(words) if whole else composer.anew(started.config, started.schemas, words)
+        if whole:
+            return composer.declare(words)
+        return composer.anew(started.config, started.schemas, words, keep=POSED)
 
     try:
         declaration, left_out = _fitting(declared, settings, typed)
@@ -69,6 +74,7 @@ def fork(path: str | Path, overrides: Sequence[str] = (), *, config_dirs: Sequen
             ConfigWarning,
             stacklevel=2,
         )
+    _tell_replaced(declaration, started, path, typed)
     problem = first(events, ProblemPosed)
     unnamed = problem is None or problem.parameter_names is None
     if unnamed and start and declaration.schemas.get("ansatz") in ("gates", "file"):
@@ -79,6 +85,9 @@ def fork(path: str | Path, overrides: Sequence[str] = (), *, config_dirs: Sequen
 
 START = {"ansatz.initial": "values", "ansatz.initial_values": [], "ansatz.initial_spread": 0}
 """What a fork sets, unless a start is typed."""
+
+POSED = frozenset(("hamiltonian", "ansatz"))
+"""The parts that a run's parameters belong to, which stay also where another experiment is typed."""
 
 MOST_TOLD = 300
 """Letters of a list of settings that are left out."""
@@ -138,12 +147,44 @@ def _without(settings: Overrides, names: Collection[str]) -> Overrides:
     return settings.where(lambda item: item.key not in names)
 
 
-def _settings_of(started: RunStarted, typed: Overrides, composer: Composer) -> Overrides:
-    """What is recorded of the parts that are chosen anew, as far as it is not so anyway."""
+def _posed(started: RunStarted, kept: Overrides, typed: Overrides, composer: Composer) -> Overrides:
+    """The words for the problem of a run that is gone on with by another experiment, whose file may have one too."""
+    if "experiment" not in typed.keys:
+        return Overrides()
+    groups = sorted(POSED - typed.keys - kept.keys)
+    chosen = [Override.to(group, started.config.get(group, {}).get("name")) for group in groups]
+    return Overrides((*chosen, *_settings_of(started, groups, Overrides((*kept, *typed)), composer)))
+
+
+def _tell_replaced(declaration: Declaration, started: RunStarted, path: str | Path, typed: Overrides) -> None:
+    """Warn of parts that come with another experiment in place of those of the run."""
+    if "experiment" not in typed.keys:
+        return
+    parts = ("estimator", "gradient", "optimizer", "session", "backend")
+    before = {part: flatten({part: started.config.get(part)}) for part in parts}
+    now = {part: flatten({part: declaration.values.get(part)}) for part in parts}
+    changed = [
+        part
+        for part in parts
+        if before[part] != now[part] and not any(key.partition(".")[0] == part for key in typed.keys)
+    ]
+    if changed:
+        warnings.warn(
+            f"--fork: {', '.join(changed)}: not as in {path}, but as experiment={declaration.config.experiment.name} "
+            "has it; type what is to be different",
+            ConfigWarning,
+            stacklevel=3,
+        )
+
+
+def _settings_of(
+    started: RunStarted, groups: Sequence[str], typed: Overrides, composer: Composer
+) -> Overrides:
+    """What is recorded of parts that are chosen anew, as far as it is neither so anyway nor typed."""
     words = []
-    for group in sorted(registered()):
+    for group in groups:
         values = flatten(started.config.get(group, {}), group)
-        if group not in typed.keys or group == "experiment":
+        if group == "experiment":
             continue
         try:
             usual = composer.choice(group, str(values.get(f"{group}.name")), {}, key=group)
