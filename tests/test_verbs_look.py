@@ -130,6 +130,40 @@ def test_compare_puts_differences_above_outcomes(runs: Path, capsys: pytest.Capt
     assert "optimizer.name" in capsys.readouterr().out
 
 
+def declared_as(folder: Path, name: str, declared: dict[str, Any]) -> Path:
+    """A directory with nothing but what a run was declared to be."""
+    path = folder / name
+    path.mkdir()
+    (path / "config.yaml").write_text(yaml.safe_dump(declared))
+    return path
+
+
+def test_compare_hides_no_setting_of_runs_with_the_same_choice_beside_another(tmp_path: Path) -> None:
+    """By reading: 1 and 2 differ in field, shape and terms; 3, of another choice, hides none, and has a row for none.
+
+    `coupling` and `periodic`, which 1 and 2 have alike, go with the name of the choice, as `distance` does.
+    """
+    chain = {"name": "tfim", "coupling": 1.0, "periodic": False}
+    paths = [
+        declared_as(tmp_path, "1", {"hamiltonian": {**chain, "field": 1.0, "shape": [3]}}),
+        declared_as(tmp_path, "2", {"hamiltonian": {**chain, "field": 2.0, "shape": [4]}}),
+        declared_as(tmp_path, "3", {"hamiltonian": {"name": "h2", "distance": 0.735}}),
+    ]
+    inline = [
+        declared_as(tmp_path, word, {"hamiltonian": {"name": "inline", "terms": {word: 1.0}}})
+        for word in ("ZZ", "XX")
+    ]
+
+    assert {key: values for key, *values in differences(paths)} == {
+        "hamiltonian.name": ["tfim", "tfim", "h2"],
+        "hamiltonian.field": ["1.0", "2.0", ""],
+        "hamiltonian.shape": ["[3]", "[4]", ""],
+    }
+    assert {key: values for key, *values in differences(inline)} == {
+        "hamiltonian.terms.ZZ": ["1.0", ""], "hamiltonian.terms.XX": ["", "1.0"],
+    }  # fmt: skip
+
+
 def test_compare_needs_two_runs(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One run cannot be compared; a folder stands for all runs in it."""
     assert main(["compare", str(runs / "outputs" / "runs" / "a")]) == 2

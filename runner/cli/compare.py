@@ -66,18 +66,31 @@ def main(line: CommandLine) -> int:
 def differences(paths: Sequence[Path]) -> list[tuple[str, ...]]:
     """Settings that are not the same in all runs: key, then one value per run.
 
-    Where a choice differs its name stands for it, and for all settings that only some of the choices have.
+    Where a choice differs its name stands for it, and for all settings that only some of the choices have: those
+    have a row where two runs of one choice differ in them, or two choices that both have them.
     """
     configs = [_config(path) for path in paths]
     keys = dict.fromkeys(key for config in configs for key in config)
-    rows = []
-    for key in keys:
-        values = [config.get(key) for config in configs]
-        if key.startswith(NOT_COMPARED) or all(value == values[0] for value in values):
-            continue
-        if all(key in config for config in configs) and not isinstance(values[0], list):
-            rows.append((key, *(_shown(value) for value in values)))
-    return rows
+    return [
+        (key, *(_shown(config.get(key)) for config in configs))
+        for key in keys
+        if not key.startswith(NOT_COMPARED) and _differs(key, configs)
+    ]
+
+
+def _differs(key: str, configs: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether two runs have other values, or one of two of the same choice has none."""
+    values = [config[key] for config in configs if key in config]
+    if any(value != values[0] for value in values):
+        return True
+    having = {_choices(key, config) for config in configs if key in config}
+    return any(key not in config and _choices(key, config) in having for config in configs)
+
+
+def _choices(key: str, config: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The names of the choices that a setting belongs to, outermost first."""
+    parts = key.split(".")
+    return tuple(config.get(".".join([*parts[:depth], "name"])) for depth in range(1, len(parts)))
 
 
 def outcomes(paths: Sequence[Path]) -> list[tuple[str, ...]]:
