@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from runner.display.command import run_command
 from runner.display.words import choices, counted, counts, energy_lines, outside_in_words
 from runner.hamiltonian import unit_of
+from runner.record.directory import JOURNAL
 from runner.record.events import RunStarted, SessionChanged
 from runner.record.files import read_bytes
 from runner.record.redaction import redact, redact_value
@@ -31,9 +32,15 @@ JOB_COLUMNS = (
     "queue_seconds", "qpu_seconds", "reason", "session", "job",
 )  # fmt: skip
 MOST_ROWS = 20
-"""Of longer tables the first and the last rows are shown: all jobs are in session.json, all energies in the metrics."""
+"""Of longer tables the first and the last rows are shown: all jobs are in another file, all energies in the metrics."""
 NOISE = ("tracking", "hydra", "run", "plugins")
 """Parts of the configuration that say nothing about the physics."""
+
+GONE_ON = (
+    "It had ended and went on: files and values of `result/` that were told of that end do not count any more; "
+    "`session/` tells what it took so far."
+)
+"""What is said of a run without an end that has had one."""
 
 Row = TypeVar("Row")
 
@@ -221,7 +228,9 @@ def description(run: Translation) -> str:
         lines += [f"Session: {where}{reason}; {jobs}{spent}.", ""]
     stopped = plain((run.ended and run.ended.stop_reason) or "")
     lines += [f"State: **{run.state}**. {stopped}".rstrip(), ""]
-    lines += _left_out(len(run.jobs), len(run.evaluations))
+    if run.goes_on and run.ended is None:
+        lines += [GONE_ON, ""]
+    lines += _left_out(len(run.jobs), len(run.evaluations), "session.json" if run.ended else JOURNAL)
     lines += code(run_command(started))
     return redact("\n".join(lines))
 
@@ -243,12 +252,12 @@ def _result_table(result: Mapping[str, Any], unit: str | None) -> list[str]:
     return ["| | |", "|---|---|", *(f"| {name} | {plain(text)} |" for name, text in rows), ""]
 
 
-def _left_out(jobs: int, evaluations: int) -> list[str]:
-    """Lines of Markdown on where to find what tables leave out."""
+def _left_out(jobs: int, evaluations: int, ledger: str) -> list[str]:
+    """Lines of Markdown on where to find what tables leave out; `ledger` is the file with all jobs."""
     found = [
         f"{file} shows the first and the last {MOST_ROWS // 2} of {count} {what}; all are in {place}."
         for file, count, what, place in (
-            ("jobs.json", jobs, "jobs", "session.json"),
+            ("jobs.json", jobs, "jobs", ledger),
             ("evaluations.json", evaluations, "evaluations", "the metrics energy/value, energy/stddev and energy/best"),
         )
         if count > MOST_ROWS

@@ -19,7 +19,7 @@ from typing import Any
 
 from runner.errors import ConfigError, ConfigWarning, JournalError, StorageError
 from runner.record.directory import JOURNAL
-from runner.record.events import RunStarted
+from runner.record.events import Result, RunResumed, RunStarted
 from runner.record.files import read_mapping, read_object
 from runner.record.journal import JournalReader, is_begun, is_open, opening, read_journal
 from runner.record.lock import lock
@@ -72,6 +72,9 @@ FILES = (
 BEGUN = ("config.yaml", "calibration.json", "runner.log")
 """Those of them that are written before a run's first job, or tell no numbers."""
 
+OF_THE_END = (RESULT, "session.json", "report.html")
+"""Those that tell how a run ended, as everything in figures/ does."""
+
 log = logging.getLogger("runner.tracking")
 
 
@@ -115,6 +118,7 @@ class RunSync:
         self._store: Store | None = None
         self._children: dict[str, str] = {}
         self._next = 0
+        self._resumed = self._scanned = 0
         self._waiting: list[tuple[int, Point]] = []
         self._patient = live
 
@@ -165,7 +169,19 @@ class RunSync:
         while self._next < len(events) and len(self._waiting) < BATCH:
             event = events[self._next]
             self._next += 1
-            self._waiting += [(event.seq, point) for point in self.translation.feed(event)]
+            overtaken = isinstance(event, Result) and self.progress.synced <= event.seq < self._last_resumed()
+            self._waiting += [
+                (event.seq, point) for point in self.translation.feed(event, overtaken=overtaken)
+            ]
+
+    def _last_resumed(self) -> int:
+        """Where the journal says last that another process goes on; 0 where none does."""
+        events = self._reader.events
+        self._resumed = max(
+            events.chosen(range(self._scanned, len(events)), RunResumed), default=self._resumed
+        )
+        self._scanned = len(events)
+        return self._resumed
 
     def _begin_again(self) -> None:
         """Translate from the first event, for a store that has nothing of this run."""
@@ -228,8 +244,19 @@ class RunSync:
         found = files_of(self.directory)
         if self._reader.damaged:
             return [one for one in found if one.name in BEGUN]
+        if self._overtaken:
+            return [one for one in found if not self._of_the_end(one)]
         result = self.directory / RESULT
         return [one for one in found if one != result or wrong_result(result) is None]
+
+    @property
+    def _overtaken(self) -> bool:
+        """Whether the files of the run's end are those of one after which it has gone on."""
+        return self.translation.goes_on and self.translation.ended is None
+
+    def _of_the_end(self, path: Path) -> bool:
+        """Whether a file tells how the run ended."""
+        return path.parent != self.directory or path.name in OF_THE_END
 
     def looked_through(self) -> Iterator[str]:
         """One line on each thing that is not brought in because it is damaged, where nobody writes the journal.
@@ -385,6 +412,9 @@ class RunSync:
         """
         with tempfile.TemporaryDirectory(prefix="runner-sync-") as temporary:
             folder = Path(temporary)
+            if shown is not None and self._overtaken:
+                for source in filter(self._of_the_end, files_of(self.directory)):
+                    (shown / source.relative_to(self.directory)).unlink(missing_ok=True)
             for source in self._files():
                 name = source.relative_to(self.directory)
                 if shown is not None and link(source, shown / name):

@@ -88,11 +88,42 @@ class Translation:
         self._estimates: dict[str, Estimate] = {}
         """Workload → the last measurement of its result."""
         self._best = math.inf
+        self.goes_on = False
+        """Whether it had ended, and has gone on since."""
+        self._told: list[Point] = []
+        """What the store was told of the last end."""
 
-    def feed(self, event: Event) -> list[Point]:
-        """Take in one event; the metric values that follow from it."""
+    def feed(self, event: Event, *, overtaken: bool = False) -> list[Point]:
+        """Take in one event; the metric values that follow from it.
+
+        Args:
+            event: the next one.
+            overtaken: It is the result of an end that does not count any more, and that the store never heard of.
+        """
         self.last = event.t
         self._usage.feed(event)
+        if overtaken:
+            return []
+        if isinstance(event, RunResumed):
+            return self._taken_back(event)
+        kept = self._finite(event)
+        if isinstance(event, Result):
+            self._told = kept
+        return kept
+
+    def _taken_back(self, event: RunResumed) -> list[Point]:
+        """What the run had come to is no number any more, as it goes on; a store forgets nothing."""
+        self.goes_on = self.goes_on or self.ended is not None or bool(self.result)
+        self.ended, self.result = None, {}
+        told, self._told = self._told, []
+        when = _milliseconds(event)
+        return [
+            point._replace(value=math.nan, timestamp=max(when, point.timestamp + 1))
+            for point in told
+            if point.key != "evaluation/error"  # of its evaluation, which stays
+        ]
+
+    def _finite(self, event: Event) -> list[Point]:
         kept = []
         for point in self._points(event):
             if math.isfinite(point.value):
@@ -126,8 +157,6 @@ class Translation:
         match event:
             case RunStarted():
                 self.started = event
-            case RunResumed():
-                self.ended, self.result = None, {}
             case RunEnded():
                 self.ended = event
             case HamiltonianRead():

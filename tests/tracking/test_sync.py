@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import sqlite3
@@ -157,6 +158,73 @@ def test_a_killed_run_is_reconciled_then_resumed(tracked, tmp_path, request):
     sync(directory)
 
     assert_complete(tracked, directory)
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["for the first time", "its first end is there"])
+def test_a_run_that_went_on_after_its_end_and_was_killed_tells_nothing_of_that_end(
+    tracked: Tracked, tmp_path: Path, request: pytest.FixtureRequest, before: bool
+) -> None:
+    """No file and no number of a stop after 7 evaluations, when 12 are made; what they took is 2.5 s each, 30 s.
+
+    A store keeps what it was told: it is followed by a value that is none. The end that counts is told at last.
+    """
+    directory = tmp_path / request.node.name.translate(str.maketrans(" []", "___"))
+    journal = made.start(directory, *tracked.place)
+    made.evaluate(journal, range(7))
+    made.end(directory, journal, 7, "stopped")
+    (directory / "report.html").write_text("stopped")
+    if before:
+        sync(directory)
+        (run,) = tracked.of(directory)
+
+        assert run.data.metrics["result/usage_seconds"] == 7 * 2.5
+        assert {"result.json", "report.html", "figures/convergence.png"} < tracked.files(run)
+
+    journal = Journal.append_to(directory / "journal.jsonl")
+    journal.write(told("run.resumed", {"pid": 2, "leaves": True}))
+    made.evaluate(journal, range(7, 12))
+    journal.close()
+    sync(directory)
+
+    (run,) = tracked.of(directory)
+    numbers = {key: value for key, value in run.data.metrics.items() if not key.startswith("session/")}
+    assert tracked.files(run) == {"config.yaml", "jobs.json", "evaluations.json"}
+    assert {key for key, value in numbers.items() if math.isfinite(value)} == {
+        "energy/value", "energy/stddev", "energy/best", *(["evaluation/error"] if before else []),
+    }  # fmt: skip
+    assert any(key.startswith("result/") for key in numbers) is before
+    assert run.data.metrics["session/qpu_seconds"] == 30
+    assert (run.info.status, run.data.tags["runner.state"]) == ("KILLED", "interrupted")
+    assert "had ended and went on" in run.data.tags["mlflow.note.content"]
+
+    journal = Journal.append_to(directory / "journal.jsonl")
+    journal.write(told("run.resumed", {"pid": 3, "leaves": True}))
+    made.evaluate(journal, range(12, EVALUATIONS))
+    made.end(directory, journal, EVALUATIONS)
+    (directory / "report.html").unlink()
+    sync(directory)
+
+    assert_complete(tracked, directory)
+    (run,) = tracked.of(directory)
+    assert run.data.metrics["result/usage_seconds"] == EVALUATIONS * 2.5
+    assert run.data.metrics["energy/error"] == pytest.approx(made.energy(EVALUATIONS - 1) - made.REFERENCE)
+    assert "went on" not in run.data.tags["mlflow.note.content"]
+
+
+def test_where_all_jobs_of_a_killed_run_are(
+    tracked: Tracked, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Of more jobs than a table shows, the description names a file that is there: the journal, not session.json."""
+    directory = tmp_path / request.node.name
+    journal = made.start(directory, *tracked.place)
+    made.evaluate(journal, range(21))
+    journal.close()
+    sync(directory)
+
+    (run,) = tracked.of(directory)
+    note = run.data.tags["mlflow.note.content"]
+    assert "jobs.json shows the first and the last 10 of 21 jobs; all are in journal.jsonl" in note
+    assert not (directory / "session.json").exists()
 
 
 def test_a_new_run_in_an_old_place_is_another_run(tracked, tmp_path, request):
