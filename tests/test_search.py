@@ -190,6 +190,16 @@ def test_a_study_that_was_told_otherwise_is_written_anew(workdir: Path) -> None:
     assert facts("whole") == expected
 
 
+def test_a_search_that_is_not_tracked_writes_its_own_directory_alone(workdir: Path) -> None:
+    """As `--help tracking=off` says, in the beginning and after `resume`: no study is kept beside it."""
+    assert sweep([*SEARCH, "hydra.sweeper.n_trials=2", "hydra.sweep.dir=sweep"], quiet=True) == 0
+    (workdir / "sweep" / "sweep.csv").unlink()
+    assert resume_sweep("sweep", quiet=True) == 0
+
+    assert [path.name for path in workdir.iterdir()] == ["sweep"]
+    assert (workdir / "sweep" / "sweep.csv").exists()
+
+
 def test_a_study_of_another_search_is_left_alone(workdir: Path) -> None:
     """Its name is refused before anything is created."""
     optuna.create_study(study_name="mine", storage=STORES[1]).ask()

@@ -474,7 +474,7 @@ def explain(error: Exception, folders: Sequence[Path], outer: Exception | None =
         return ConfigError("does not fit what is there; see --help", key=key)
     if isinstance(error, errors.MissingMandatoryValue):
         return ConfigError(f"mandatory value missing; give {key}=…", key=key)
-    if "is not a ListConfig, list or tuple" in text:
+    if "is not a ListConfig, list or tuple" in f"{error} {text}":  # Hydra's own words leave it out
         return ConfigError(_no_list(getattr(error, "value", None)) + _where(text, key, folders), key=key)
     if match := re.match(
         r"In '[^']+': ValidationError raised while composing config:\n(.*)", text, flags=re.DOTALL

@@ -30,7 +30,7 @@ class OptunaSweeper:
     direction: list[str] = field(default_factory=lambda: ["minimize"])
     """minimize | maximize, one for each objective, or one for all."""
     storage: str | None = "auto"
-    """Address of the study's database; auto: the tracking store's; null: only the sweep's directory."""
+    """Address of the study's database; auto: the tracking store's, none with tracking=off; null: none."""
     study_name: str | None = None
     """Name of the study; null: the sweep's."""
     n_trials: int = 20

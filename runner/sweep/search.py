@@ -241,8 +241,9 @@ def _address(sweeper: OptunaSweeper, tracking: TrackingConfig) -> str | None:
     """The address of the study's database; None where it is to have none."""
     if sweeper.storage != "auto":
         return sweeper.storage
-    reached = tracking.enabled and not tracking.uri.startswith("http")
-    return str(tracking.uri) if reached else SEPARATE_DATABASE
+    if not tracking.enabled:
+        return None
+    return SEPARATE_DATABASE if tracking.uri.startswith("http") else str(tracking.uri)
 
 
 def _split(planner: SweepPlanner, settings: SweepSettings) -> tuple[list[Override], list[Override]]:
