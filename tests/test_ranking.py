@@ -146,6 +146,29 @@ def test_a_winner_over_seeds_has_its_uncertainty() -> None:
     )
 
 
+def test_the_uncertainty_over_seeds_is_by_their_spread() -> None:
+    """By pencil: deviations −3, −1, 1, 3 of 0.01 square to 20, s² = 20/3; σ of a median is √(π/2)·s/√4.
+
+    What the runs tell of their own shots, 1, is another number: nobody has seen it between them. Of two seeds the
+    median is the mean, and where they are alike their own 1 is all there is: 1/√2.
+    """
+
+    def errors(name: str, *values: float) -> list[Row]:
+        return [
+            row(number, name, number, energy=-1.0 + value, error=value, stddev=1.0)
+            for number, value in enumerate(values)
+        ]
+
+    low, high = errors("low", 1.01, 1.03, 1.05, 1.07), errors("high", 1.11, 1.13, 1.15, 1.17)
+    ranked = found([*low, *high], "optimizer", "seed")
+    two = found([*errors("low", 1.01, 1.03), *errors("high", 2.0, 2.0)], "optimizer", "seed")
+    s = 0.01 * math.sqrt(20 / 3)
+
+    assert [line["±"] for line in ranked.lines] == [pytest.approx(math.sqrt(math.pi / 2) * s / 2)] * 2
+    assert ranked.verdict.startswith("winner: low (1.04 ± 0.016) by |energy − exact|")
+    assert [line["±"] for line in two.lines] == [pytest.approx(0.01), pytest.approx(1 / math.sqrt(2))]
+
+
 def test_settings_that_cannot_be_told_apart_have_no_winner() -> None:
     """Five each: ranks 1 4 5 8 9 add up to 27, so U = 27 − 15 = 12; 5 % take 2 or less."""
     one, other = [0.001, 0.004, 0.005, 0.008, 0.009], [0.002, 0.003, 0.006, 0.007, 0.010]

@@ -85,22 +85,21 @@ class _Entry:
         return statistics.stdev(self.values) if len(self.values) > 1 else 0.0
 
     @property
-    def shot_noise(self) -> float:
-        """Standard error of one of them by shots: of those that tell one, where seeds spread as well."""
-        known = [one for one in self.noise if math.isfinite(one)] if self.spread else self.noise
-        return math.sqrt(statistics.fmean(one**2 for one in known)) if known else 0.0
-
-    @property
     def error(self) -> float:
-        """Standard error of the median: √(π/2) that of the mean of so many seeds, of up to two the same."""
+        """Standard error of the median: √(π/2) that of the mean of so many seeds, of up to two the same.
+
+        By how the seeds spread, which the noise of their shots is a part of; by what the runs tell of that themselves
+        where there is no spread to go by.
+        """
         count = len(self.values)
         share = math.sqrt(math.pi / 2) if count > 2 else 1.0
-        return share * max(self.spread, self.shot_noise) / math.sqrt(count)
+        each = self.spread or math.sqrt(statistics.fmean(one**2 for one in self.noise))
+        return share * each / math.sqrt(count)
 
     @property
     def freedom(self) -> float:
         """Degrees of freedom of that error: one less than seeds where it is their spread, of shots as many as any."""
-        return len(self.values) - 1 if self.spread > self.shot_noise else math.inf
+        return len(self.values) - 1 if self.spread else math.inf
 
 
 def rank(table: Sequence[Row], swept: Sequence[str]) -> Ranking | None:
