@@ -36,7 +36,7 @@ from runner.record.events import (
     SamplesTaken,
 )
 from runner.record.redaction import redact
-from runner.record.replay import COUNTED, RESULTS, Record
+from runner.record.replay import COUNTED, LEARNER, RESULTS, Record
 from runner.run.ahead import Ahead
 from runner.run.allocation import AllottedShots, ShotAllocation, allocation_of
 from runner.run.answer import (
@@ -125,6 +125,10 @@ class Lab:
         self._lock = threading.Lock()
         self._expired = False
         self._closed_early: set[int] = set()
+        self._learned_before = 0
+        """Jobs that learned noise before the session that jobs go to was opened."""
+        self._answered = False
+        """Whether a job of an experiment has given an answer since then."""
         """Which sessions, by number from 1, were closed where the run had stopped that goes on now."""
         self.session_over = False
         """Whether the run ends because its session does."""
@@ -815,7 +819,9 @@ class Lab:
             try:
                 options = self._precision(kind)
                 found = None if repeat is None else repeat(primitive, options)
-                return answer(submit(primitive, options)) if found is None else found
+                numbers = answer(submit(primitive, options)) if found is None else found
+                self._answered = True
+                return numbers
             except TruncationError:  # nothing was submitted
                 self.spending.give_back(workload)
                 raise
@@ -842,7 +848,9 @@ class Lab:
         primitive = self._primitive(workload, "estimator", self._lasting_session())
         knows = self._service.capabilities.knows_its_queue
         admit = None if not knows or self._may_stop(workload) else partial(self.spending.add_all, workload)
-        return primitive.repeat(jobs, sloped=sloped, admit=admit, **self._precision("estimator"))
+        found = primitive.repeat(jobs, sloped=sloped, admit=admit, **self._precision("estimator"))
+        self._answered = self._answered or bool(found)
+        return found
 
     def _precision(self, kind: str) -> dict[str, float]:
         precision = self.config.estimator.precision
@@ -861,7 +869,23 @@ class Lab:
             raise StopOptimization(why, resumable=True) from error
         with self._lock:
             if len(self.sessions) == attempt:
+                self._require_answer(error)
                 self._open()
+
+    def _require_answer(self, error: RuntimeSessionError) -> None:
+        """Open no session after one that took all its time to learn noise: what was learned ends with it.
+
+        Raises:
+            RuntimeSessionError: the next one would come to the same, and be paid for.
+        """
+        if self._answered or self._service.submitted(LEARNER) == self._learned_before:
+            return
+        self._expired = self.session_over = True
+        words = (
+            f"session ended when noise had been learned in it, before a job that uses it: {self.sessions[-1].reason}; "
+            "another one would end the same; raise session.max_time"
+        )
+        raise RuntimeSessionError(words, code=error.code, session_ended=True) from error
 
     def _lasting_session(self) -> int:
         """The number of the session that jobs go to, from 1; one that was left is followed by another."""
@@ -871,6 +895,7 @@ class Lab:
             return len(self.sessions)
 
     def _open(self) -> None:
+        self._learned_before, self._answered = self._service.submitted(LEARNER), False
         self.sessions.append(self.config.session.open(self._service, self._backend))
 
     def _primitive(self, workload: str, kind: str, attempt: int) -> Primitive:

@@ -400,6 +400,8 @@ class _Execution:
             lab.session_over or result.stop_reason.startswith(NOT_CONVERGED)
         )
         repeats = not repeats_no_time(self.config)
+        if settled and not result.evaluations:
+            return None  # there are no parameters to start from
         more = [larger] if larger is not None and repeats else [] if repeats and not settled else ["--fork"]
         return resume_command(self.files, self.config.plugins, *more)
 

@@ -396,6 +396,14 @@ class Preparation:
                 "take fewer randomizations or shots",
                 key="estimator.layer_noise_learning",
             )
+        session = self.config.session
+        limit = session.max_time_seconds
+        if limit is not None and session.mode != "job" and needed >= limit:
+            raise ConfigError(
+                f"{limit} s are over when noise has been learned, about {needed:.1f} s, and no other job begins; "
+                "raise it, or take fewer randomizations or shots",
+                key="session.max_time",
+            )
 
     def _require_job(self, what: str, needed: float, shots: int) -> None:
         estimator = self.config.estimator

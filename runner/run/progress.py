@@ -380,7 +380,7 @@ def summary(
         if result.measured_before is not None:
             table.add_row("earlier", earlier_in_words(result))
     table.add_row("took", clock(result.wall_seconds))
-    if again and session_over:
+    if again and session_over and result.status != "failed":
         table.add_row(
             "going on", "opens another session, and one more whenever that ends, until the run has finished"
         )

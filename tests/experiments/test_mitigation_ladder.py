@@ -249,3 +249,42 @@ def test_the_figure_says_how_far_off_and_at_what_price() -> None:
     texts = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert texts == ["ideal −1.0000", "off by +0.1000 ± 0.0100", "1.60 USD\n1 000 shots"]
     assert ladder([{"index": 0, "value": 1.0}], -1.0, "J") is ladder([row], None, "J") is None
+
+
+@pytest.mark.parametrize("expiry", ["reopen", "stop"])
+def test_noise_is_not_learned_in_one_session_after_the_other(
+    workdir: Path, capsys: pytest.CaptureFixture[str], expiry: str
+) -> None:
+    """Learning takes 61.2 s of QPU time, by its jobs' own count, and a session of 60 s takes no other job then."""
+    settings = [*LADDER, "session.max_time=60", f"session.on_expiry={expiry}", "hydra.run.dir=run"]
+    if expiry == "stop":
+        assert main(settings) == 3
+        assert "opens another session" in capsys.readouterr().out
+        settings = ["resume", "run"]
+    assert main(settings) == 1
+
+    out = capsys.readouterr().out
+    assert "session ended when noise had been learned in it, before a job that uses it" in out
+    assert "go on with" not in out
+    assert "going on" not in out
+    done = [
+        event for event in read_journal(Path("run/journal.jsonl")).events if event.kind == "job.completed"
+    ]
+    learned = [event.qpu_seconds for event in done if event.workload == "noise-learner"]
+    assert len(learned) == 2
+    assert min(learned) > 60
+    assert main(["resume", "run"]) == 1
+    again = [
+        event for event in read_journal(Path("run/journal.jsonl")).events if event.kind == "job.completed"
+    ]
+    assert len(again) == len(done)
+
+
+def test_a_session_that_is_over_when_noise_is_learned_is_refused(workdir: Path) -> None:
+    """Before anything is paid for, where the estimator says that noise is learned."""
+    declared = compose(
+        "experiment=vqe", "backend=fake_manila", "estimator=pec", "estimator.default_shots=512", "session.max_time=60",
+        "tracking=off",
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match=r"60 s are over when noise has been learned, about 61\.2 s"):
+        run(declared)
