@@ -213,6 +213,7 @@ class Estimation(Experiment):
             energy=float(evs.reshape(-1)[0]) if single else None,
             stddev=float(stds.reshape(-1)[0]) if single else None,
             energy_kind=kind,
+            observable=str(names.reshape(-1)[0]) if single and self.observables else None,
             truncation=float(bounds.reshape(-1)[0]) if single and lost is not None else None,
             parameters=request.values.reshape(-1).tolist() if single else [],
             parameter_names=list(engine.names_of(request.circuit)) if single else [],

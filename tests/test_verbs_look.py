@@ -437,12 +437,14 @@ def test_shots_that_came_out_alike_are_told_where_an_error_bar_would_stand(
     capsys.readouterr()
     assert main(["list"]) == 0
     listed = capsys.readouterr().out
-    (stddev,) = [
-        line
-        for line in outcomes([Path("outputs/runs/shots"), Path("outputs/runs/exact")])
-        if line[0] == "stddev"
-    ]
+    told = {
+        name: cells for name, *cells in outcomes([Path("outputs/runs/shots"), Path("outputs/runs/exact")])
+    }
 
-    assert stddev == ("stddev", "no spread in its shots", "")
+    assert told["stddev"] == ["no spread in its shots", ""]
+    assert told["value"] == ["1.000000", "1.000000"]
+    assert told["value of"] == ["Z", "Z"]
+    assert not [name for name in told if "energy" in name]
     assert listed.count("1.000000 (no spread in its shots)") == 1
-    assert listed.count("1.000000") == 2
+    assert listed.count("⟨Z⟩ 1.000000") == 2
+    assert "energy or ⟨O⟩" in listed

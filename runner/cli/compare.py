@@ -106,8 +106,11 @@ def outcomes(paths: Sequence[Path]) -> list[tuple[str, ...]]:
     states = [one.get("status") or state(path) for one, path in zip(found, paths, strict=True)]
     rows = [
         ("status", *states),
-        line("energy", energy_number),
-        line("energy_kind", str),
+        line("energy", energy_number, _of_the_energy),
+        line("energy_kind", str, _of_the_energy),
+        line("value of", _shown, lambda one, _: one.get("observable")),
+        line("value", energy_number, _of_the_value),
+        line("value_kind", str, _of_the_value),
         ("stddev", *(_spread(one) for one in found)),
         ("error", *(error_of(one, one.get("error")) for one in found)),
         line("error_sigmas", lambda value: f"{decimals(value, 1, '+')} σ"),
@@ -120,6 +123,16 @@ def outcomes(paths: Sequence[Path]) -> list[tuple[str, ...]]:
         line("wall_seconds", clock),
     ]
     return [row for row in rows if any(row[1:])]
+
+
+def _of_the_energy(found: Mapping[str, Any], name: str) -> Any:
+    """What is told of an energy; nothing where the number is an observable's."""
+    return None if found.get("observable") else found.get(name)
+
+
+def _of_the_value(found: Mapping[str, Any], name: str) -> Any:
+    """The same of the expectation value of an observable that is no energy."""
+    return found.get(name.replace("value", "energy")) if found.get("observable") else None
 
 
 def _spread(found: Mapping[str, Any]) -> str:

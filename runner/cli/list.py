@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.cli.verb import Argument, CommandLine, Verb
+from runner.declare.checks import shorten
 from runner.display.shell import quoted
 from runner.display.stream import as_text
 from runner.display.words import (
@@ -68,13 +69,17 @@ def main(line: CommandLine) -> int:
 NAMES = ("state", "energy", "error", "true error", "evaluations", "usage", "cost", "run")
 """Columns of the table."""
 
+OR_VALUE = "energy or ⟨O⟩"
+"""What the second is called where expectation values of observables, which are no energies, stand in it."""
+
 
 def show(console: Console, content: Sequence[Sequence[str]]) -> None:
     """Print runs: a table with the path in its last column, or two lines a run where that is too wide.
 
     A path is one line whatever the width, and quoted where a shell would not take it as it is.
     """
-    lines = [NAMES, *(tuple(map(as_text, (*cells, quoted(path)))) for *cells, path in content)]
+    heading = tuple(OR_VALUE if name == "energy" and _has_values(content) else name for name in NAMES)
+    lines = [heading, *(tuple(map(as_text, (*cells, quoted(path)))) for *cells, path in content)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     if sum(widths) + 2 * (len(widths) - 1) <= console.width:
         for cells in lines:
@@ -96,6 +101,10 @@ def show(console: Console, content: Sequence[Sequence[str]]) -> None:
         said += [known["usage"], known["cost"]]
         for line in filled([word for word in said if word], console.width - 2):
             printed(console, f"  {line}")
+
+
+def _has_values(content: Sequence[Sequence[str]]) -> bool:
+    return any(cells[NAMES.index("energy")].startswith("⟨") for cells in content)
 
 
 def padded(cell: str, width: int, *, left: bool, last: bool) -> str:
@@ -173,9 +182,12 @@ def row(path: Path) -> list[str]:
     noise = f"{stddev:.2g}" if stddev else ""
     if found.get("energy_kind") == "pick" or spreadless(found):
         noise = f" ({NO_SPREAD})" if spreadless(found) else " (pick)"
+    of = f"⟨{shorten(told, 24)}⟩ " if (told := found.get("observable")) else ""
     return [
         found["status"],
-        "" if energy is None else energy_number(energy) + (f" ± {noise}" if noise[:1].isdigit() else noise),
+        ""
+        if energy is None
+        else of + energy_number(energy) + (f" ± {noise}" if noise[:1].isdigit() else noise),
         error_of(found, found["error"]),
         error_of(found, known),
         str(found["evaluations"] or ""),

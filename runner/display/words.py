@@ -220,11 +220,12 @@ def energy_lines(result: Mapping[str, Any], unit: str | None) -> list[tuple[str,
         without = {"exact": ["without shot noise"], "truncated": [", ".join([*noiseless, left_out])]}
         if spreadless(result):
             without["measured"] = [f"{NO_SPREAD}, which is no error bar"]
-        notes = [*without.get(str(kind), []), *([words] if words else [])]
+        named = [f"of {told[:60]}{'…' * (len(told) > 60)}"] if (told := result.get("observable")) else []
+        notes = [*named, *without.get(str(kind), []), *([words] if words else [])]
         value = energy_number(energy) + (f" ± {stddev:.2g}" if stddev else "")
         if kind == "truncated" and (lost := _bound(result.get("truncation")) or 0.0) > abs(energy):
-            value, notes = f"0 within {lost + abs(energy):.2g}", without["truncated"]
-        lines.append(("energy", value, ": ".join(notes)))
+            value, notes = f"0 within {lost + abs(energy):.2g}", [*named, *without["truncated"]]
+        lines.append(("value" if named else "energy", value, ": ".join(notes)))
     sampled = kind == "measured" or (kind == "truncated" and bool(stddev))
     if here is None and sampled and result.get("exact_note"):
         lines.append(("exact here", "not known", str(result["exact_note"])))

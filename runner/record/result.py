@@ -240,6 +240,7 @@ FIELDS: dict[str, tuple[str, Check]] = {
     "exact_energy": _NUMBER,
     "exact_method": _TEXT,
     "exact_note": _TEXT,
+    "observable": _TEXT,
     "converged": ("true or false", _is_truth),
     "reference_note": _TEXT,
     "outside_sector": _NUMBER,

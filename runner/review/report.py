@@ -62,7 +62,7 @@ CAPTIONS = {
     "table.png": "What the experiment reports.",
     "subspace.png": "Energy against the dimension of subspaces; of electrons, variance and electrons in orbitals.",
     "ladder.png": "What every way to deal with errors gives, how far that is from the ideal energy, and what it costs.",
-    "extrapolation.png": "The last energy with noise amplified, and what it is extrapolated to without.",
+    "extrapolation.png": "What was measured last with noise amplified, and what that is extrapolated to without.",
     "convergence.png": "Every evaluation ± σ; where known, the answer measured afresh and how far all are off.",
     "timeline.png": "Where the time of the session went.",
     "energy_against_usage.png": "What the QPU time bought.",
@@ -372,7 +372,9 @@ def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> 
         most = number(left_out.get("error", left_out.get("distance"))) or 0.0
         tiles.append(("left out", f"{most:.2g}", f"at most, by simulation: {told}"))
     if (raw := number(mitigated.get("raw"))) is not None:
-        tiles.append(("without mitigation", energy_number(raw), unit(events)))
+        tiles.append(
+            ("without mitigation", energy_number(raw), "" if result.get("observable") else unit(events))
+        )
     if (learned := mitigated.get("learning")) is not None:
         gammas = ", ".join(
             f"{name} γ {gamma:.4f}" for name, gamma in zip(learned["layers"], learned["gammas"], strict=True)

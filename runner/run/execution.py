@@ -555,6 +555,7 @@ class _Execution:
             exact_energy=outcome.exact_energy,
             exact_method=outcome.exact_method,
             exact_note=outcome.exact_note,
+            observable=outcome.observable,
             evaluations=outcome.evaluations,
             iterations=outcome.iterations,
             parameters=outcome.parameters,

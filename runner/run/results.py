@@ -37,6 +37,8 @@ class Outcome:
     energy_kind: str = "measured"
     """measured: by shots of its own | exact: without shot noise | truncated: what its simulation left out may matter
     more than its standard error | pick: lowest of several noisy ones, biased low."""
+    observable: str | None = None
+    """What `energy` is the expectation value of, where that is not the Hamiltonian."""
     truncation: float | None = None
     """By how much what its simulation left out may have changed the energy, or the most of the table's values where
     there is no energy; None: as the jobs' numbers say at most."""
@@ -98,6 +100,9 @@ class RunResult:
     """measured: by shots that chose nothing | exact: without shot noise | truncated: what its simulation left out may
     have changed it by more than its standard error, or by more than rounding | pick: the lowest of several noisy
     energies, biased low; None where there is no energy."""
+    observable: str | None = None
+    """What `energy` is the expectation value of, where that is no energy but of an observable that was declared; None
+    else, and in earlier results."""
     error_sigmas: float | None = None
     """error / stddev: the distance from the reference in standard errors; None of a truncated energy."""
     exact_energy: float | None = None

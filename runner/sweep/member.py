@@ -41,10 +41,11 @@ LOOK = 0.1
 """Seconds between two looks at the stop file."""
 
 RESULT = (
-    "status", "energy", "stddev", "energy_kind", "reference_energy", "error", "error_sigmas", "exact_energy",
+    "status", "energy", "value", "stddev", "energy_kind", "reference_energy", "error", "error_sigmas", "exact_energy",
     "evaluations", "iterations", "shots", "usage_seconds", "cost", "wall_seconds", "exit_code",
 )  # fmt: skip
-"""What a sweep's table shows of result.json; what was taken is that in all."""
+"""What a sweep's table shows of result.json; what was taken is that in all. `value` is what of an observable that is no
+energy stands in its place."""
 
 OVER = ("finished", "stopped")
 """States of runs that a sweep has come to its end with: one that stopped would take more than it was given."""
@@ -150,7 +151,10 @@ class Task:
 
     def ended(self, result: Mapping[str, Any]) -> Row:
         """The line of a run that has come to this result."""
-        return self.row(**{name: taken_in_all(result, name) for name in RESULT}, reason=result["stop_reason"])
+        facts = {name: taken_in_all(result, name) for name in RESULT if name != "value"}
+        if result.get("observable"):
+            facts |= {"value": facts["energy"], "energy": None}
+        return self.row(**facts, reason=result["stop_reason"])
 
     def row(self, **facts: Any) -> Row:
         """A line of the table: which run, what was swept, and what is known."""

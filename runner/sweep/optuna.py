@@ -13,7 +13,16 @@ from runner.errors import ConfigError
 from runner.run.answer import PICK
 
 SAMPLERS = ("tpe", "random", "nsga2", "qmc")
-OBJECTIVES = ("error", "energy", "usage_seconds", "cost", "evaluations", "iterations", "wall_seconds")
+OBJECTIVES = (
+    "error",
+    "energy",
+    "value",
+    "usage_seconds",
+    "cost",
+    "evaluations",
+    "iterations",
+    "wall_seconds",
+)
 DIRECTIONS = ("minimize", "maximize")
 
 
@@ -26,7 +35,7 @@ class OptunaSweeper:
     seed: int = 1
     """Seed of the sampler."""
     objective: list[str] = field(default_factory=lambda: ["error"])
-    """Results to judge by: error (its absolute value) | energy | usage_seconds | cost | evaluations | …"""
+    """Results to judge by: error (its absolute value) | energy | value | usage_seconds | cost | …"""
     direction: list[str] = field(default_factory=lambda: ["minimize"])
     """minimize | maximize, one for each objective, or one for all."""
     storage: str | None = "auto"

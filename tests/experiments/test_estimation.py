@@ -9,7 +9,10 @@ import pytest
 from qiskit.quantum_info import SparsePauliOp, Statevector
 
 from runner import compose, run
+from runner.__main__ import main
 from runner.errors import ConfigError
+from runner.record.files import read_rows
+from runner.sweep.entry import sweep
 from tests.choices import choice
 from tests.test_run import events
 
@@ -61,6 +64,26 @@ def test_as_it_stands_it_is_the_declared_hamiltonian_at_the_declared_start(workd
     )
 
     assert [row["value"] for row in result.table] == [pytest.approx(-1, abs=1e-12)]
+
+
+def test_the_value_of_an_observable_is_called_no_energy(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """⟨ZZ⟩ of a Bell pair is 1, by pencil, an energy of nothing: no screen, table or page says so."""
+    bell = ("hamiltonian=h2", "ansatz.gates=[[h,0],[cx,0,1]]", "estimator=exact", *ESTIMATION)
+    assert main([*bell, "experiment.observables=[ZZ]", "hydra.run.dir=run"]) == 0
+    printed = capsys.readouterr().out
+    assert sweep([*bell, "experiment.observables=[ZZ],[XX]", "hydra.sweep.dir=sweep"], quiet=True) == 0
+    rows = read_rows(Path("sweep/sweep.csv"))
+    assert main(["report", "run"]) == 0
+    page = Path("run/report.html").read_text()
+
+    assert "value       1.000000              of ZZ: without shot noise" in printed
+    assert "energy" not in printed
+    assert [float(row["value"]) for row in rows] == pytest.approx([1, 1], abs=1e-12)
+    assert [row["energy"] for row in rows] == ["", ""]
+    assert ">value<" in page
+    assert ">energy<" not in page
 
 
 def test_a_bit_without_register_decides(workdir: Path) -> None:
