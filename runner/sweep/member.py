@@ -41,11 +41,13 @@ LOOK = 0.1
 """Seconds between two looks at the stop file."""
 
 RESULT = (
-    "status", "energy", "value", "stddev", "energy_kind", "reference_energy", "error", "error_sigmas", "exact_energy",
-    "evaluations", "iterations", "shots", "usage_seconds", "cost", "wall_seconds", "exit_code",
+    "status", "energy", "value", "stddev", "energy_kind", "value_kind", "reference_energy", "error", "error_sigmas",
+    "exact_energy", "evaluations", "iterations", "shots", "usage_seconds", "cost", "wall_seconds", "exit_code",
 )  # fmt: skip
-"""What a sweep's table shows of result.json; what was taken is that in all. `value` is what of an observable that is no
-energy stands in its place."""
+"""What a sweep's table shows of result.json; what was taken is that in all."""
+
+VALUE = {"value": "energy", "value_kind": "energy_kind"}
+"""What stands in its place where it is of an observable that is no energy."""
 
 OVER = ("finished", "stopped")
 """States of runs that a sweep has come to its end with: one that stopped would take more than it was given."""
@@ -151,9 +153,9 @@ class Task:
 
     def ended(self, result: Mapping[str, Any]) -> Row:
         """The line of a run that has come to this result."""
-        facts = {name: taken_in_all(result, name) for name in RESULT if name != "value"}
+        facts = {name: taken_in_all(result, name) for name in RESULT if name not in VALUE}
         if result.get("observable"):
-            facts |= {"value": facts["energy"], "energy": None}
+            facts |= {new: facts.pop(name) for new, name in VALUE.items()}
         return self.row(**facts, reason=result["stop_reason"])
 
     def row(self, **facts: Any) -> Row:

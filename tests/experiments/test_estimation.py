@@ -81,7 +81,7 @@ def test_the_value_of_an_observable_is_called_no_energy(
     assert "value       1.000000              of ZZ: without shot noise" in printed
     assert "energy" not in printed
     assert [float(row["value"]) for row in rows] == pytest.approx([1, 1], abs=1e-12)
-    assert [row["energy"] for row in rows] == ["", ""]
+    assert not [name for name in rows[0] if name.startswith("energy")]
     assert ">value<" in page
     assert ">energy<" not in page
 
