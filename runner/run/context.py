@@ -124,11 +124,11 @@ class Lab:
         """Every minimization so far met its own criterion; None before the first."""
         self._lock = threading.Lock()
         self._expired = False
-        self._closed_early: set[int] = set()
         self._learned_before = 0
         """Jobs that learned noise before the session that jobs go to was opened."""
         self._answered = False
         """Whether a job of an experiment has given an answer since then."""
+        self._closed_early: set[int] = set()
         """Which sessions, by number from 1, were closed where the run had stopped that goes on now."""
         self.session_over = False
         """Whether the run ends because its session does."""
