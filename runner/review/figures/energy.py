@@ -180,7 +180,8 @@ class Course:
 
     def __init__(self) -> None:
         self.steps: dict[str, list[tuple[int, float]]] = {}
-        self._evaluated: dict[str, list[tuple[Evaluation, float]]] = {}
+        self._evaluated: dict[str, list[tuple[int, float, float, float, float]]] = {}
+        """Of each, in the order of `DrawnEvaluation`; last, what its spending is looked up by."""
         self._answered: dict[str, float] = {}
         self._usage = Usage()
         self._jobs: list[tuple[float, float]] = []
@@ -204,7 +205,9 @@ class Course:
         if isinstance(event, Evaluation):
             done[name] = event.index + 1
             if number(event.energy) is not None and number(event.best) is not None:
-                self._evaluated.setdefault(name, []).append((event, self._over.get(name, self._usage.latest)))
+                moment = self._over.get(name, self._usage.latest)
+                told = (event.index, event.energy, event.stddev, event.best, moment)
+                self._evaluated.setdefault(name, []).append(told)
         elif isinstance(event, Iteration) and event.energy is not None and number(event.energy) is not None:
             self.steps.setdefault(name, []).append((done.get(name, 0), event.energy))
         elif isinstance(event, Estimate):
@@ -224,12 +227,13 @@ class Course:
     def evaluated(self) -> dict[str, list[DrawnEvaluation]]:
         """Workload → its evaluations with a finite energy."""
         spent = self._spent()
+        found, self._evaluated = self._evaluated, {}
         return {
             name: [
-                DrawnEvaluation(event.index, event.energy, event.stddev, event.best, spent(time))
-                for event, time in found
+                DrawnEvaluation(index, energy, stddev, best, spent(moment))
+                for index, energy, stddev, best, moment in told
             ]
-            for name, found in self._evaluated.items()
+            for name, told in found.items()
         }
 
     @cached_property
