@@ -1045,3 +1045,27 @@ def test_no_configuration_is_written_that_would_not_be_read_again(tmp_path: Path
             read_mapping(path)
     with pytest.raises(ConfigError, match="it takes more than 1000000 bytes"):
         require_short("x: " + "1" * 1_000_000, "it")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.txt", "0.5 XX\n{digits}nt ZZ\n"),
+        ("b.csv", "pauli,coefficient\nXX,{digits}nt\nZZ,1\n"),
+        ("c.csv", "pauli,coefficient\nXX,{digits}{blanks}z\nZZ,1\n"),
+        ("d.txt", "3 2\n1 2 {digits}n\n2 3 1\n"),
+        ("e.txt", "({digits}+{digits}n) XX\n"),
+        ("f.xyz", "1\n\nH {digits}nt 0 0\n"),
+    ],
+)
+def test_K17_a_number_of_very_many_digits_is_read_once(workdir: Path, name: str, content: str) -> None:
+    """What is none is refused in no time: each of 50 000 digits looked at again for each of them would be minutes."""
+    Path(name).write_text(content.format(digits="9" * 50_000, blanks=" " * 50_000))
+    program = (
+        "import signal, sys; from pathlib import Path; from runner.errors import ConfigError\n"
+        "from runner.review.inspection import inspect_file\n"
+        "signal.alarm(30)\n"
+        "try:\n    inspect_file(Path(sys.argv[1]))\n"
+        "except ConfigError:\n    pass\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program, name], check=False).returncode == 0

@@ -332,8 +332,12 @@ def _symbol(word: str) -> str | None:
     return label[1].capitalize()
 
 
+# possessive: of many digits, which may be damage, none is tried a second time
+_NUMBER = re.compile(r"[-+]?(?>\d++(?:\.\d*+)?|\.\d++)(?:[eE][-+]?\d++)?")
+
+
 def _coordinate(word: str) -> float:
     """A number as Fortran, Mathematica or a word processor writes it; nan: it is none."""
     text = word.replace("\u2212", "-").replace("*^", "e")
     text = re.sub(r"(?<=[\d.])[dD](?=[+\-\d])", "e", text)
-    return float(text) if re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", text) else math.nan
+    return float(text) if _NUMBER.fullmatch(text) else math.nan

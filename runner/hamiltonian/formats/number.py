@@ -9,9 +9,10 @@ from runner.declare.checks import shorten
 from runner.hamiltonian.formats.source import Place, Source
 from runner.hamiltonian.scale import LARGEST, UNIT
 
-UNSIGNED = r"(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?"
+# possessive: of a thousand digits, which may be damage, none is tried a second time
+UNSIGNED = r"(?>\d++(?:\.\d*+)?|\.\d++)(?:[eEdD][+-]?\d++)?"
 _REAL = re.compile(rf"([+-]?)({UNSIGNED})(?:/({UNSIGNED}))?", re.ASCII)
-_COMPLEX = re.compile(rf"([+-]?{UNSIGNED})?\s*(?:([+-]?)\s*({UNSIGNED})\s*\*?\s*[ijIJ])?", re.ASCII)
+_COMPLEX = re.compile(rf"([+-]?{UNSIGNED})?\s*+(?:([+-]?)\s*+({UNSIGNED})\s*+\*?\s*+[ijIJ])?", re.ASCII)
 _PAIR = re.compile(rf"\(\s*([+-]?{UNSIGNED})\s*,\s*([+-]?{UNSIGNED})\s*\)", re.ASCII)
 
 
