@@ -32,7 +32,7 @@ def main(line: CommandLine) -> int:
     from rich.table import Table
 
     from runner.display.live import terminal
-    from runner.whatif.effort import effort, in_words
+    from runner.whatif.effort import effort
     from runner.whatif.forecast import COMPUTER, forecast, table
 
     found, starting = forecast(declaration), time.process_time()
@@ -49,8 +49,8 @@ def main(line: CommandLine) -> int:
 
     show(told)  # what follows is tried, which may take half a minute
     found = replace(found, effort=effort(declaration.config, found, starting=starting))
-    if found.effort is not None:
-        show([(COMPUTER, in_words(found.effort))])
+    if rest := table(found)[len(told) :]:
+        show(rest)
     if declaration.directory is not None:
         folder = Path(declaration.directory)
         check_made_here(folder / "forecast.json", '"qpu_seconds"', "hydra.run.dir")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import time
 from pathlib import Path
 
@@ -41,3 +42,14 @@ def lock(descriptor: int, path: Path, *, shared: bool = False, wait: float | Non
                 f"{path}: its file system has no file locks ({(error.strerror or '').lower()}), so two processes "
                 "could write it at once; choose a folder on another one, or mount it with locks"
             ) from error
+
+
+def lives(process: int) -> bool:
+    """Whether there is a process of this number."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True

@@ -27,6 +27,7 @@ from zlib import error as ZlibError
 from runner.errors import ConfigError
 from runner.record import faults
 from runner.record.files import open_ordinary, share
+from runner.record.lock import lives
 
 SMALLEST = 1 << 16
 """Bytes from which on a journal is packed."""
@@ -335,20 +336,10 @@ def remove_orphans(path: Path) -> list[str]:
     orphan = re.compile(rf"\.(?:{'|'.join(names)})\.(\d{{1,9}})\.tmp")
     found = []
     for name in sorted(os.listdir(path.parent)):
-        if (match := orphan.fullmatch(name)) is not None and not _lives(int(match[1])):
+        if (match := orphan.fullmatch(name)) is not None and not lives(int(match[1])):
             path.with_name(name).unlink(missing_ok=True)
             found.append(name)
     return found
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # somebody else's
-        return True
-    return True
 
 
 def unpack(path: Path) -> None:

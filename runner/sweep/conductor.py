@@ -28,6 +28,7 @@ from runner.record.environment import commit, versions
 from runner.record.events import RunStarted
 from runner.record.journal import read_telling
 from runner.record.log import first
+from runner.run.budget import larger
 from runner.run.execution import resume_command
 from runner.run.resume import repeats_no_time, used_up
 from runner.run.signals import WORDS, StopFlag, tell
@@ -188,7 +189,7 @@ def going_on(directory: SweepDirectory, table: Sequence[Row]) -> str | None:
     started, fact = first(events, RunStarted), used_up(events)
     assert started is not None
     plugins = started.config.get("plugins") or []
-    more = [] if fact is None else [f"{fact.key}={2 * fact.allowed:.15g}"]
+    more = [] if fact is None else [larger(fact)]
     if repeats_no_time(restore(started.config, started.schemas, plugins=plugins).config):
         more = ["--fork"]
     typed = resume_command(RunDirectory(directory.shown / name), plugins, *more)

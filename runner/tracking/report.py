@@ -15,6 +15,7 @@ from runner.display.shell import command
 from runner.errors import StorageError
 from runner.record.directory import JOURNAL, run_directories
 from runner.record.files import read_object, replace_file
+from runner.record.lock import lives
 from runner.record.packed import open_kept
 from runner.record.result import Check, is_amount, is_count, is_number, is_text, maybe
 
@@ -172,20 +173,9 @@ def left_running(directory: Path) -> bool:
     """Whether a run was brought into some store while it went on, by a process that is gone."""
     states = [(file.name, UploadState.load(directory, file.name)) for file in directory.glob("mlflow*.json")]
     return any(
-        state.phase == "uploading" and (name != FILE or not _lives(state.uploader))  # that of its sweep, say
+        state.phase == "uploading" and (name != FILE or not lives(state.uploader))  # that of its sweep, say
         for name, state in states
     )
-
-
-def _lives(process: int) -> bool:
-    """Whether there is a process of this number."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _count(directory: Path) -> int:

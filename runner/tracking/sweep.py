@@ -104,6 +104,7 @@ class SweepSync:
     def _hear(self, progress: UploadState) -> None:
         """Pass on how the store is doing; the sweep looks at one file only."""
         self.progress.since = progress.since
+        self.progress.note = self.progress.note or progress.note
         self.progress.slowest = max(self.progress.slowest, progress.slowest)
         self.progress.save(self.directory)
 

@@ -327,9 +327,8 @@ class RunSync:
                 labels["mlflow.parentRunId"] = self._parent(store, started.parent)
             name = printable(redact(started.name or started.run_id))[:250]
             run_id = store.create_run(self.identity, name, started.t, labels)
-        if (
-            run_id != self.progress.run_id or older
-        ):  # the store is a copy from before the run was there as a whole
+        # older: the store is a copy from before the run was there as a whole
+        if run_id != self.progress.run_id or older:
             self.progress.run_id = run_id
             self._begin_again()
         self.progress.experiment_id = store.experiment_id

@@ -211,7 +211,8 @@ class SweepUploader(Uploader):
 
     def report(self) -> SyncReport:
         """How far all runs together have come."""
-        runs = together(
-            self._home, [report_of(run, UploadState.load(run), self._words) for run in runs_of(self._home)]
-        )
-        return SyncReport(state="synced", note=runs.note) if self._progress().phase == "synced" else runs
+        progress = self._progress()
+        if progress.phase == "synced":
+            return SyncReport(state="synced", note=progress.note)
+        runs = runs_of(self._home)
+        return together(self._home, [report_of(run, UploadState.load(run), self._words) for run in runs])
