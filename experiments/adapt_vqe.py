@@ -118,10 +118,8 @@ class AdaptVqe(Experiment):
             raise finished_first()
         hamiltonian = self.hamiltonian_of(config, result)
         generators = excitation_pool(hamiltonian, self.pool)
-        rows = result["table"][
-            : len(result.get("parameters", []))
-        ]  # what came later was not measured any more
-        chosen = [str(row.get("added")) for row in rows]
+        measured = len(result.get("parameters", []))  # what came later was not any more
+        chosen = [str(row.get("added")) for row in result["table"][:measured]]
         if not generators.keys() >= set(chosen):
             raise ConfigError("result.json has operators that are not in the pool; restore it", key="export")
         return evolved(hamiltonian, [generators[label] for label in chosen])

@@ -96,12 +96,10 @@ class DissociationCurve(Experiment):
             ConfigError: there is none yet.
         """
         told = [row for row in result.get("table", []) if row.get("energy") is not None]
-        found = [
-            row for row in told if row.get("stddev") is not None
-        ] or told  # those measured, as a run has it
-        if not found:
+        measured = [row for row in told if row.get("stddev") is not None]
+        if not told:
             raise finished_first()
-        value = min(found, key=lambda row: row["energy"]).get(self.parameter)
+        value = min(measured or told, key=lambda row: row["energy"]).get(self.parameter)
         if value not in self.values:
             raise ConfigError(f"result.json has no {self.parameter} of this curve; restore it", key="export")
         return replace(config.hamiltonian, **{self.parameter: value}).build()

@@ -179,15 +179,12 @@ def row(path: Path) -> list[str]:
         return [state(path), *[""] * 6, str(path)]
     known = true_error(found) if found.get("energy_kind") == "measured" else None
     energy, stddev = found["energy"], found["stddev"]
-    noise = f"{stddev:.2g}" if stddev else ""
-    if found.get("energy_kind") == "pick" or spreadless(found):
-        noise = f" ({NO_SPREAD})" if spreadless(found) else " (pick)"
+    noise = f" ± {stddev:.2g}" if stddev else f" ({NO_SPREAD})" if spreadless(found) else ""
+    noise = " (pick)" if found.get("energy_kind") == "pick" else noise
     of = f"⟨{shorten(told, 24)}⟩ " if (told := found.get("observable")) else ""
     return [
         found["status"],
-        ""
-        if energy is None
-        else of + energy_number(energy) + (f" ± {noise}" if noise[:1].isdigit() else noise),
+        "" if energy is None else f"{of}{energy_number(energy)}{noise}",
         error_of(found, found["error"]),
         error_of(found, known),
         str(found["evaluations"] or ""),

@@ -24,9 +24,8 @@ def quoted(word: object) -> str:
 def _written_out(character: str) -> str:
     if character.isprintable():
         return f"\\{character}" if character in "\\'" else character
-    read = (
-        "surrogateescape" if "\udc80" <= character <= "\udcff" else "surrogatepass"
-    )  # a byte that is no UTF-8
+    no_utf8 = "\udc80" <= character <= "\udcff"  # a byte that is none
+    read = "surrogateescape" if no_utf8 else "surrogatepass"
     return "".join(f"\\{byte:03o}" for byte in character.encode("utf-8", read))
 
 

@@ -55,7 +55,8 @@ def fork(path: str | Path, overrides: Sequence[str] = (), *, config_dirs: Sequen
     if whole:
         settings = Overrides((*_posed(started, kept, typed, composer), *kept))
     else:
-        settings = _settings_of(started, sorted(registered().keys() & typed.keys), typed, composer)
+        groups = sorted(registered().keys() & typed.keys - {"experiment"})
+        settings = _settings_of(started, groups, typed, composer)
 
     def declared(settings: Overrides) -> Declaration:
         words = Overrides((*settings, *start, *typed))
@@ -161,12 +162,9 @@ def _tell_replaced(declaration: Declaration, started: RunStarted, path: str | Pa
     if "experiment" not in typed.keys:
         return
     parts = ("estimator", "gradient", "optimizer", "session", "backend")
-    before = {part: flatten({part: started.config.get(part)}) for part in parts}
-    now = {part: flatten({part: declaration.values.get(part)}) for part in parts}
+    own = {key.partition(".")[0] for key in typed.keys}
     changed = [
-        part
-        for part in parts
-        if before[part] != now[part] and not any(key.partition(".")[0] == part for key in typed.keys)
+        part for part in parts if part not in own and started.config.get(part) != declaration.values.get(part)
     ]
     if changed:
         warnings.warn(
@@ -184,8 +182,6 @@ def _settings_of(
     words = []
     for group in groups:
         values = flatten(started.config.get(group, {}), group)
-        if group == "experiment":
-            continue
         try:
             usual = composer.choice(group, str(values.get(f"{group}.name")), {}, key=group)
         except ConfigError:  # its file is not there any more

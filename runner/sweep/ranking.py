@@ -196,9 +196,8 @@ def chance(first: _Entry, second: _Entry) -> float | None:
         return 1.0
     less = sum((entry.error / error) ** 4 / entry.freedom for entry in (first, second))
     for one, other in ((first, second), (second, first)):
-        if (
-            len(one.values) == 1 and not one.error
-        ):  # a run of which nobody knows how it spreads: as the others do
+        unknown = len(one.values) == 1 and not one.error
+        if unknown:  # how a single run spreads: as the others do
             error, less = math.hypot(error, other.spread), 1 / other.freedom
     distance = abs(first.middle - second.middle) / error
     if not less:

@@ -77,7 +77,7 @@ def convergence(events: Events, reference: float | None = None) -> ShownFigure:
     """
     workloads = evaluations(events)
     estimates = answers(events)
-    origins = origins_of(events, workloads, estimates, reference)
+    origins, what = origins_of(events, workloads, estimates, reference), quantity(events)
     figure = canvas(height=6.4 if origins.of else 4.7, top=0.4)
     if not origins.of:
         axes, distances = figure.add_subplot(), None
@@ -92,15 +92,12 @@ def convergence(events: Events, reference: float | None = None) -> ShownFigure:
         else:
             _best(axes, steps_of(rows), rows, colour, label="" if len(workloads) == 1 else name)
         if name in estimates:
-            _measured_afresh(
-                axes, rows[-1].index + 2, estimates[name], colour, called=quantity(events).afresh
-            )
+            _measured_afresh(axes, rows[-1].index + 2, estimates[name], colour, called=what.afresh)
     _exact(axes, workloads, origins)
     if distances is not None:
-        what = quantity(events)
         _distances(distances, workloads, estimates, origins, unit(events), of=what, steps=stands(events))
     (distances or axes).set_xlabel("evaluation")
-    axes.set_ylabel(f"{quantity(events).name} ({unit(events)})")
+    axes.set_ylabel(f"{what.name} ({unit(events)})")
     _frame(axes, limits_of(workloads, origins))
     _legend(axes)
     return figure
@@ -116,9 +113,9 @@ def energy_against_usage(events: Events, reference: float | None = None) -> Show
     origins = origins_of(events, workloads, estimates, reference)
     figure = canvas(top=0.4)
     axes = plain(figure.add_subplot())
+    what = quantity(events)
     if origins.of and any_noisy(workloads):
-        what, until = quantity(events), answered(events)
-        _distances(axes, workloads, estimates, origins, unit(events), of=what, answered=until)
+        _distances(axes, workloads, estimates, origins, unit(events), of=what, answered=answered(events))
         _legend(axes)
         axes.set_xlabel(SPENT)
         return figure
@@ -130,7 +127,7 @@ def energy_against_usage(events: Events, reference: float | None = None) -> Show
             _best(axes, [row.spent for row in rows], rows, colour, label=label)
     _exact(axes, workloads, origins)
     axes.set_xlabel(SPENT)
-    axes.set_ylabel(f"{quantity(events).name} ({unit(events)})")
+    axes.set_ylabel(f"{what.name} ({unit(events)})")
     best = [row.best for rows in workloads.values() for row in rows]
     noise = any_noisy(workloads)
     _frame(axes, limits_of(workloads, origins) if noise else limits(best, best, origins.exact))
@@ -253,10 +250,9 @@ class Course:
 def quantity(events: Events) -> Quantity:
     """What a run evaluates: what it minimized, or was asked for, which need not be the energy."""
     started = first(events, RunStarted)
-    schema = None if started is None else started.schemas.get("experiment")
     if started is None:
         return ENERGY
-    declared = started.config.get("experiment", {})
+    schema, declared = started.schemas.get("experiment"), started.config.get("experiment", {})
     if schema == "vqd":
         return PENALIZED
     if schema == "estimation":
