@@ -125,6 +125,10 @@ class Dynamics(Experiment):
         """Numbers of steps after which the observables are looked at; the last one is among them."""
         return [*range(0, self.steps, self.every), self.steps]
 
+    def quantity(self, prepared: DeclaredEvolution, problem: Problem | None) -> str:  # noqa: ARG002
+        """The energy where nothing else is looked at."""
+        return "energy" if self.observables == ["energy"] else "expectation value"
+
     def magnitude(self, prepared: DeclaredEvolution, problem: Problem | None) -> float:  # noqa: ARG002
         """That of the smallest observable."""
         return min(float(abs(one.coeffs).sum()) for one in prepared.observables)

@@ -76,6 +76,10 @@ class Estimation(Experiment):
         _check_nested("experiment.observables", self.observables, _check_observable)
         _check_nested("experiment.parameter_values", self.parameter_values, require_number)
 
+    def quantity(self, prepared: DeclaredPub, problem: Problem | None) -> str:  # noqa: ARG002
+        """An energy where no other observable is declared."""
+        return "expectation value" if self.observables else "energy"
+
     def magnitude(self, prepared: DeclaredPub, problem: Problem | None) -> float:  # noqa: ARG002
         """That of the smallest observable."""
         return float(abs(engine.pauli_terms(prepared.observables).coefficients).sum(axis=1).min())

@@ -167,6 +167,10 @@ class KickedIsing(Experiment):
             return [math.pi / 2]
         return [math.pi / 2 * point / (self.points - 1) for point in range(self.points)]
 
+    def quantity(self, prepared: KickedCircuits | KickedLayers, problem: Problem | None) -> str | None:  # noqa: ARG002
+        """Those of observables; none where noise is learned alone."""
+        return "expectation value" if isinstance(prepared, KickedCircuits) else None
+
     def magnitude(self, prepared: KickedCircuits | KickedLayers, problem: Problem | None) -> float:  # noqa: ARG002
         """Pauli words, and means of them, are 1 at most."""
         return 1.0

@@ -157,6 +157,10 @@ class Qaoa(SamplerConfig, Experiment):
         check_circuits(config.optimizer, circuit)
         return SampledCost(circuit, cost)
 
+    def quantity(self, prepared: SampledCost, problem: Problem | None) -> str:  # noqa: ARG002
+        """The mean cost is the energy; that of a share of the shots is not."""
+        return "energy" if self.cvar == 1 else "CVaR"
+
     def most_evaluations(self, config: RunConfig, problem: Problem | None) -> int | None:
         """Those of the one minimization."""
         return most_evaluations(config, problem.circuit if problem else None)

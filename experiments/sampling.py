@@ -59,6 +59,9 @@ class Sampling(SamplerConfig, Experiment):
         """The whole of it."""
         return prepared
 
+    def quantity(self, prepared: Any, problem: Problem | None) -> None:
+        """Nothing but counts."""
+
     def prepare(self, config: RunConfig, backend: Backend, problem: Problem | None) -> Any:  # noqa: ARG002
         """The PUB: ISA circuit with measurements, and parameters.
 

@@ -99,6 +99,12 @@ class Vqd(Experiment):
         above = 2 * float(sum(abs(value) for pauli, value in terms if pauli.x.any() or pauli.z.any()))
         return Deflation(self.penalty or above, self.minimized(problem, above))
 
+    def quantity(self, prepared: Deflation, problem: Problem | None) -> str:
+        """The energy alone where there is nothing to keep it away from: one level, in a sector that is kept."""
+        assert problem is not None
+        penalized = self.levels > 1 or prepared.observable is not problem.observable
+        return "energy + penalty" if penalized else "energy"
+
     def most_evaluations(self, config: RunConfig, problem: Problem | None) -> int | None:  # noqa: ARG002
         """Those from every start, at every level; overlaps have frequencies of their own."""
         return most_evaluations(config, times=self.levels * self.starts)

@@ -439,6 +439,9 @@ class RunStarted(Event):
     """The device that was chosen for the circuit by its calibration; None where the declaration names it."""
     energy_unit: str | None = None
     """What energies are in: Ha, J, …; None where the Hamiltonian does not say."""
+    quantity: str | None = None
+    """What is evaluated: energy | energy + penalty | CVaR | expectation value | …; None where nothing of the kind is,
+    and in earlier releases, see `runner.record.quantity`."""
     parent: str | None = None
     """The sweep it belongs to, told apart from every other."""
     unused: Sequence[str] = ()

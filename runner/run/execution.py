@@ -163,6 +163,8 @@ def run(
                 where["mitigation"] = words
             ignored = declaration.config.experiment.ignores
             unit = declaration.config.experiment.energy_unit(declaration.config)
+            if (quantity := preparation.quantity) is not None:
+                where["quantity"] = quantity
             if unit is not None:
                 where["energy_unit"] = unit
             if ignored:

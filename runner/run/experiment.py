@@ -150,6 +150,15 @@ class Experiment:
         """
         return None if "hamiltonian" in self.ignores else config.hamiltonian.energy_unit
 
+    def quantity(self, prepared: Any, problem: Problem | None) -> str | None:  # noqa: ARG002
+        """What it evaluates, by the name that axes and metrics call it by; None where it evaluates nothing.
+
+        Args:
+            prepared: what `prepare` gave.
+            problem: the declared one, if it needs one.
+        """
+        return "energy"
+
     def magnitude(self, prepared: Any, problem: Problem | None) -> float | None:  # noqa: ARG002
         """The smallest sum of |coefficients| of what it measures, in its unit; None where it does not say.
 

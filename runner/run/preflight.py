@@ -113,6 +113,11 @@ class Preparation:
         self.simulation = self.simulation or self._sampled_words()
 
     @property
+    def quantity(self) -> str | None:
+        """What the run evaluates, by its name; None where it evaluates nothing."""
+        return self.config.experiment.quantity(self.prepared, self.problem)
+
+    @property
     def rounding(self) -> float | None:
         """What rounding may leave of an expectation value that is 0; None where nobody knows the observables' size."""
         magnitude = self.config.experiment.magnitude(self.prepared, self.problem)

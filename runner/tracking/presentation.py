@@ -15,7 +15,7 @@ from runner.display.command import run_command
 from runner.display.words import choices, counted, counts, energy_lines, outside_in_words
 from runner.hamiltonian import unit_of
 from runner.record.directory import JOURNAL
-from runner.record.events import RunStarted, SessionChanged
+from runner.record.events import Evaluation, RunStarted, SessionChanged
 from runner.record.files import read_bytes
 from runner.record.redaction import redact, redact_value
 from runner.record.result import taken_in_all
@@ -171,6 +171,8 @@ def tags(run: Translation) -> dict[str, str]:
         "runner.state": run.state,
         "runner.stop_reason": run.ended and run.ended.stop_reason,
         "runner.energy_kind": run.result.get("energy_kind"),
+        "runner.quantity": run.quantity if run.names_quantity else None,
+        "runner.observable": run.result.get("observable"),
         "hamiltonian.read": run.source,
         "mlflow.source.name": run_command(run.started),
         "mlflow.source.type": "LOCAL",
@@ -230,7 +232,8 @@ def description(run: Translation) -> str:
     lines += [f"State: **{run.state}**. {stopped}".rstrip(), ""]
     if run.goes_on and run.ended is None:
         lines += [GONE_ON, ""]
-    lines += _left_out(len(run.jobs), len(run.evaluations), "session.json" if run.ended else JOURNAL)
+    ledger = "session.json" if run.ended else JOURNAL
+    lines += _left_out(len(run.jobs), len(run.evaluations), ledger, run.group)
     lines += code(run_command(started))
     return redact("\n".join(lines))
 
@@ -252,13 +255,21 @@ def _result_table(result: Mapping[str, Any], unit: str | None) -> list[str]:
     return ["| | |", "|---|---|", *(f"| {name} | {plain(text)} |" for name, text in rows), ""]
 
 
-def _left_out(jobs: int, evaluations: int, ledger: str) -> list[str]:
-    """Lines of Markdown on where to find what tables leave out; `ledger` is the file with all jobs."""
+def _left_out(jobs: int, evaluations: int, ledger: str, group: str) -> list[str]:
+    """Lines of Markdown on where to find what tables leave out.
+
+    Args:
+        jobs: how many.
+        evaluations: how many.
+        ledger: the file with all jobs.
+        group: what the metrics with all evaluations begin with.
+    """
+    metrics = f"the metrics {group}/value, {group}/stddev and {group}/best"
     found = [
         f"{file} shows the first and the last {MOST_ROWS // 2} of {count} {what}; all are in {place}."
         for file, count, what, place in (
             ("jobs.json", jobs, "jobs", ledger),
-            ("evaluations.json", evaluations, "evaluations", "the metrics energy/value, energy/stddev and energy/best"),
+            ("evaluations.json", evaluations, "evaluations", metrics),
         )
         if count > MOST_ROWS
     ]  # fmt: skip
@@ -269,6 +280,13 @@ def job_table(jobs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The ledger as a table; the session, a tag of the run, stands in it where there are several."""
     several = len({job.get("session") for job in jobs}) > 1
     return table(excerpt(jobs), [name for name in JOB_COLUMNS if several or name != "session"])
+
+
+def evaluation_table(evaluations: Sequence[Evaluation], quantity: str) -> dict[str, Any]:
+    """Evaluations as a table, in which what was evaluated is called by its name."""
+    found = table([event.said() for event in excerpt(evaluations)], EVALUATION_COLUMNS)
+    found["columns"] = [quantity if name == "energy" else name for name in found["columns"]]
+    return found
 
 
 def excerpt(rows: Sequence[Row]) -> Sequence[Row]:

@@ -30,14 +30,12 @@ from runner.record.redaction import redact
 from runner.tracking.config import TrackingConfig, from_environment
 from runner.tracking.parent import describe_parent
 from runner.tracking.presentation import (
-    EVALUATION_COLUMNS,
     copy,
-    excerpt,
+    evaluation_table,
     job_table,
     link,
     parameters,
     printable,
-    table,
     tags,
 )
 from runner.tracking.report import (
@@ -423,9 +421,7 @@ class RunSync:
                 copy(source, target)
             tables = {
                 "jobs.json": job_table(list(self.translation.jobs.values())),
-                "evaluations.json": table(
-                    [event.said() for event in excerpt(self.translation.evaluations)], EVALUATION_COLUMNS
-                ),
+                "evaluations.json": evaluation_table(self.translation.evaluations, self.translation.quantity),
             }
             for file, content in tables.items():
                 (folder / file).write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")

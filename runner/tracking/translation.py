@@ -21,6 +21,7 @@ from runner.record.events import (
     RunStarted,
     SessionChanged,
 )
+from runner.record.quantity import ENERGY, quantity_of
 from runner.record.replay import when_done
 from runner.record.result import added_in_all, taken_in_all
 from runner.record.usage import Usage
@@ -44,6 +45,12 @@ _RESULT_METRICS = {
     "wall_seconds": "result/wall_seconds",
     "cost": "result/cost",
 }
+VALUE_METRIC = "result/value"
+"""What stands in place of result/energy where an observable was measured that is no energy."""
+
+
+OF_EVALUATIONS = ("evaluation/error", "objective/error")
+"""Metrics that are told at the end, and are those of evaluations, which stay."""
 
 
 class Point(NamedTuple):
@@ -120,7 +127,7 @@ class Translation:
         return [
             point._replace(value=math.nan, timestamp=max(when, point.timestamp + 1))
             for point in told
-            if point.key != "evaluation/error"  # of its evaluation, which stays
+            if point.key not in OF_EVALUATIONS
         ]
 
     def _finite(self, event: Event) -> list[Point]:
@@ -165,6 +172,21 @@ class Translation:
                 self.source = self.source or event.source
 
     @property
+    def names_quantity(self) -> bool:
+        """Whether the journal says what is evaluated; of earlier ones all is called energy, as it was then."""
+        return self.started is not None and self.started.quantity is not None
+
+    @property
+    def quantity(self) -> str:
+        """What is evaluated."""
+        return quantity_of(self.started) if self.names_quantity else ENERGY
+
+    @property
+    def group(self) -> str:
+        """What the names of metrics of evaluations begin with."""
+        return "energy" if self.quantity == ENERGY else "objective"
+
+    @property
     def status(self) -> str:
         """MLflow's word for how the run ended; KILLED when nothing says that it did."""
         status = STATUSES.get(self.state, "KILLED")
@@ -197,10 +219,11 @@ class Translation:
         owner = self._owner(event.workload, event.t)
         when, step = _milliseconds(event), event.index
         self.evaluations.append(event)
+        group = self.group
         for key, said in (
-            ("energy/value", event.energy),
-            ("energy/stddev", event.stddev),
-            ("energy/best", event.best),
+            (f"{group}/value", event.energy),
+            (f"{group}/stddev", event.stddev),
+            (f"{group}/best", event.best),
             ("gradient/norm", event.gradient_norm),
         ):
             value = number(said)
@@ -209,13 +232,14 @@ class Translation:
         best = number(event.best)
         if owner is not None and best is not None:
             self._best = min(self._best, best)
-            yield Point(None, "energy/best", self._best, when, len(self.evaluations) - 1)
+            yield Point(None, f"{group}/best", self._best, when, len(self.evaluations) - 1)
 
     def _stepped(self, event: Iteration) -> Iterator[Point]:
         if not self._first("iteration", event.workload, event.iteration):
             return
         owner, when = self._owner(event.workload, event.t), _milliseconds(event)
-        for name, item in {"energy": event.energy, "evaluations": event.evaluations, **event.more}.items():
+        stands = "energy" if self.quantity == ENERGY else "objective"
+        for name, item in {stands: event.energy, "evaluations": event.evaluations, **event.more}.items():
             value = number(item)
             if value is not None and not isinstance(item, bool):
                 key = "gradient/step_norm" if name == "gradient_norm" else f"iteration/{name}"
@@ -227,7 +251,9 @@ class Translation:
         for field, key in _RESULT_METRICS.items():
             value = number(taken_in_all(self.result, field))
             if value is not None:
-                yield Point(None, key, value, when, 0)
+                yield Point(
+                    None, VALUE_METRIC if field == "energy" and self._is_value else key, value, when, 0
+                )
         for name, item in (self.result.get("measured_before") or {}).items():
             if (value := number(item)) is not None:
                 yield Point(None, f"measured_before/{name}", value, when, 0)
@@ -264,7 +290,8 @@ class Translation:
             after[evaluation.workload] = evaluation.index + 1
             if value is not None and (owner is None or shared):
                 moment = _milliseconds(evaluation)
-                yield Point(owner, "evaluation/error", value - reference, moment, evaluation.index)
+                key = "evaluation/error" if self.quantity == ENERGY else "objective/error"
+                yield Point(owner, key, value - reference, moment, evaluation.index)
         yield from self._answers(reference, after if shared else {}, when)
 
     def _answers(self, reference: float, after: Mapping[str, int], when: int) -> Iterator[Point]:
@@ -283,6 +310,11 @@ class Translation:
             if value is not None and owner is not None and workload in after:
                 moment, step = _milliseconds(estimate), after[workload]
                 yield Point(owner, "energy/error", value - reference, moment, step)
+
+    @property
+    def _is_value(self) -> bool:
+        """Whether the result is the expectation value of an observable, and no energy."""
+        return self.names_quantity and bool(self.result.get("observable"))
 
     def _owner(self, workload: str, time: float) -> str | None:
         if self.started is not None and workload == self.started.experiment:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-KEY = "runner-2"
+KEY = "runner-3"
 """Key of the view; a view that somebody has edited stays theirs, and a new one of ours gets a new key."""
 
 TAG = "mlflow.sharedViewState."
@@ -25,6 +25,7 @@ LONGEST = 5000
 
 METRICS = (
     "result/energy", "result/stddev", "result/error", "result/error_sigmas", "result/usage_seconds", "result/cost",
+    "result/value",
 )  # fmt: skip
 STARTED = "started"
 """Parameter with the time at which a run began: MLflow hides the runs of a sweep where it orders by its own."""
@@ -115,10 +116,14 @@ class View:
 
     def _charts(self, parameters: Sequence[str]) -> list[dict[str, Any]]:
         x, y = ({"key": key, "type": "METRIC"} for key in ("result/usage_seconds", "result/error"))
-        line = {
-            "metricKey": "energy/best", "selectedMetricKeys": ["energy/best"], "xAxisKey": "step",
-            "xAxisScaleType": "linear", "scaleType": "linear", "range": {},
-        }  # fmt: skip
+        curves: list[dict[str, Any]] = [
+            {
+                "metricKey": key, "selectedMetricKeys": [key], "xAxisKey": "step",
+                "xAxisScaleType": "linear", "scaleType": "linear", "range": {},
+            }
+            for key in ("energy/best", "objective/best")
+        ]  # fmt: skip
+        best, lowest = curves
         every: dict[str, Any] = {
             "selectedParams": list(parameters[:3]),
             "selectedMetrics": ["result/error"],
@@ -127,9 +132,15 @@ class View:
         charts: list[dict[str, Any]] = [
             {"type": "BAR", "metricKey": "result/energy", "displayName": "Energy"},
             {"type": "BAR", "metricKey": "result/error", "displayName": "Distance from the reference"},
-            {"type": "LINE", **line, "displayName": "Best energy so far"},
+            {"type": "LINE", **best, "displayName": "Best energy so far"},
             {"type": "SCATTER", "xaxis": x, "yaxis": y, "displayName": "Distance against usage"},
             {"type": "PARALLEL", **every, "displayName": "What was declared against distance"},
+            {
+                "type": "LINE",
+                **lowest,
+                "displayName": "Lowest so far of what is minimized in place of an energy",
+            },
+            {"type": "BAR", "metricKey": "result/value", "displayName": "Value of an observable"},
         ]
         common = {
             "runsCountToCompare": 20,

@@ -29,7 +29,7 @@ def test_a_view_says_the_same_to_both_versions() -> None:
     key, text = views.RUNS.tag(1)
 
     state = state_in(text)
-    assert key == "mlflow.sharedViewState.runner-2"
+    assert key == "mlflow.sharedViewState.runner-3"
     assert state["selectedColumns"][0] == "metrics.`result/energy`"
     assert "params.`optimizer`" in state["selectedColumns"]
 
@@ -42,7 +42,7 @@ def test_a_view_fits_into_a_tag(count: int) -> None:
     state = state_in(text := views.of_sweep("a" * 32, swept).tag(1)[1])
 
     assert len(text) <= 5000
-    assert [f"params.`{name}`" for name in swept[:1]] == state["selectedColumns"][6 : 6 + min(count, 1)]
+    assert [f"params.`{name}`" for name in swept[:1]] == state["selectedColumns"][7 : 7 + min(count, 1)]
 
 
 def test_an_experiment_gets_the_view_and_keeps_an_edited_one(tracked: Any, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from runner.display.words import energy_number
 from runner.record.events import Checkpoint, Estimate, Evaluation, Event, Iteration, JobCompleted, RunStarted
 from runner.record.log import first, of, outcome, remembered
+from runner.record.quantity import CVAR, PENALIZED, quantity_of
 from runner.record.usage import FED, Usage
 from runner.review.figures.canvas import (
     BLACK,
@@ -48,10 +49,8 @@ class Quantity(NamedTuple):
     afresh: str
 
 
-ENERGY = Quantity("energy", AFRESH)
-CVAR = Quantity("CVaR", "answer's mean, measured afresh")
-VALUE = Quantity("expectation value", AFRESH)
-PENALIZED = Quantity("energy + penalty", "answer without penalty, measured afresh")
+ANSWERS = {CVAR: "answer's mean, measured afresh", PENALIZED: "answer without penalty, measured afresh"}
+"""What the answer is called where something else than its energy was minimized."""
 STANDS = "where the optimizer stands, by its own estimate"
 """What the line through its steps is called: NFT evaluates around the point, never at it."""
 BEST = "best so far"
@@ -249,16 +248,8 @@ class Course:
 
 def quantity(events: Events) -> Quantity:
     """What a run evaluates: what it minimized, or was asked for, which need not be the energy."""
-    started = first(events, RunStarted)
-    if started is None:
-        return ENERGY
-    schema, declared = started.schemas.get("experiment"), started.config.get("experiment", {})
-    if schema == "vqd":
-        return PENALIZED
-    if schema == "estimation":
-        return VALUE if declared.get("observables") else ENERGY
-    share = number(declared.get("cvar")) if schema == "qaoa" else None
-    return ENERGY if share is None or share == 1 else CVAR
+    name = quantity_of(first(events, RunStarted))
+    return Quantity(name, ANSWERS.get(name, AFRESH))
 
 
 def answers(events: Events) -> dict[str, Estimate]:
@@ -422,7 +413,7 @@ def _distances(
     origins: Origins,
     energy_unit: str,
     *,
-    of: Quantity = ENERGY,
+    of: Quantity,
     steps: Mapping[str, Sequence[tuple[int, float]]] | None = None,
     answered: Mapping[str, float] | None = None,
 ) -> None:
