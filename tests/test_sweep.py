@@ -520,8 +520,8 @@ def test_a_run_that_stopped_is_left_to_itself(
     shutil.copytree(stopping, "sweep")
     untouched = {path: path.read_bytes() for path in Path("sweep").rglob("*") if path.is_file()}
     assert main(["resume", "sweep"]) == 2
-    told = "is over; there is nothing to resume; 2 runs stopped, each of which goes on by itself: "
-    assert f"{told}python -m runner resume sweep/0\n" in capsys.readouterr().err
+    told = "is over; there is nothing to resume; 2 runs stopped with their sessions and go on with: "
+    assert f"{told}python -m runner resume sweep session.on_expiry=reopen\n" in capsys.readouterr().err
     assert untouched == {path: path.read_bytes() for path in Path("sweep").rglob("*") if path.is_file()}
 
     assert main(["resume", "sweep/0", "run.figures=false"]) == 0
@@ -538,7 +538,8 @@ def test_a_run_that_stopped_is_left_to_itself(
     assert int(found["shots"]) == shots == result["shots"] + result["measured_before"]["shots"]
     assert others == numbers(stopping)[1:]
     assert (
-        "1 run stopped, and goes on by itself: python -m runner resume sweep/1\n" in capsys.readouterr().out
+        "1 run stopped with its session and goes on with: python -m runner resume sweep session.on_expiry=reopen\n"
+        in capsys.readouterr().out
     )
 
 

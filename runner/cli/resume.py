@@ -18,8 +18,9 @@ VERB = Verb(
         ),
         Argument(
             name="[key=value …]",
-            does="run.*, plugins=[…], a larger budget that ended it; of a sweep its launcher, of a search also "
-            "hydra.sweeper.storage; with --fork anything",
+            does="run.*, plugins=[…], a larger budget that ended it; of a sweep its launcher, a larger budget or "
+            "session.on_expiry=reopen for its runs that stopped, of a search hydra.sweeper.storage; with --fork "
+            "anything",
         ),
     ),
     flags=(
@@ -38,11 +39,16 @@ VERB = Verb(
         "optimizer.max_shots",
         "session.max_cost",
         "session.max_usage",
+        "session.on_expiry",
         "hydra/launcher",
         "hydra.launcher",
         "hydra.sweeper.storage",
     ),
-    examples=("resume outputs/runs/…", "resume outputs/runs/… --fork optimizer=spsa"),
+    examples=(
+        "resume outputs/runs/…",
+        "resume outputs/sweeps/… session.max_cost=40",
+        "resume outputs/runs/… --fork optimizer=spsa",
+    ),
     beside=True,
 )
 

@@ -206,7 +206,8 @@ def check_parts(path: Path) -> None:
 
 
 WRITTEN = (
-    *PARTS, *JOURNALS, "calibration.json", "interactive.html", "runs.jsonl", "sweep.parquet", "failure.json",
+    *PARTS, *JOURNALS, "calibration.json", "interactive.html", "runs.jsonl", "raised.json", "sweep.parquet",
+    "failure.json",
 )  # fmt: skip
 """Files that a run or a sweep, or a verb that is asked about it, writes into its directory."""
 BEFORE = ("forecast.json",)

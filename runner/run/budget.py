@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 COST, USAGE = "session.max_cost", "session.max_usage"
 BUDGETS = SHOTS, COST, USAGE
+EXPIRY = "session.on_expiry"
+"""What decides whether a run goes on whose session ended."""
+LIMITS = *BUDGETS, EXPIRY
+"""What may be larger, or more generous, in a run that goes on than it was declared."""
 
 
 @dataclass(frozen=True, kw_only=True)

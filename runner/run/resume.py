@@ -37,7 +37,7 @@ from runner.record.journal import Journal, is_open, opening, read_journal
 from runner.record.log import first, last, of, outcome
 from runner.record.reading import read_result
 from runner.record.replay import EVOLVED, RESULTS, stop_of
-from runner.run.budget import BUDGETS, USAGE, larger
+from runner.run.budget import BUDGETS, EXPIRY, LIMITS, USAGE, larger
 from runner.run.results import RunResult
 from runner.runtime.duration import parse_duration
 from runner.services.protocol import Backend
@@ -62,9 +62,7 @@ def reopen(
     _check_budget(files, events, typed)
     budgets = _budgets(events, typed)
     values = {**started.config, "run": {**started.config["run"], **_run_options(typed)}}
-    for key, value in budgets.items():
-        part, _, name = key.partition(".")
-        values[part] = {**values[part], name: value}
+    values = with_limits(values, budgets)
     declaration = restore(values, started.schemas, started.overrides, plugins=typed.plugins)
     if repeats_no_time(declaration.config):
         raise ConfigError(
@@ -90,6 +88,15 @@ def reopen(
     return replace(declaration, directory=str(files.path)), budgets
 
 
+def with_limits(values: Mapping[str, Any], limits: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration with other values for some keys of its parts."""
+    changed = dict(values)
+    for key, value in limits.items():
+        part, _, name = key.partition(".")
+        changed[part] = {**changed[part], name: value}
+    return changed
+
+
 def repeats_no_time(config: RunConfig) -> bool:
     """Whether a run that is broken cannot be gone on with: the local runtime's times were those of a real clock."""
     return config.session.clock == "wall" and config.backend.simulated
@@ -111,6 +118,36 @@ def used_up(events: Sequence[Event]) -> BudgetReached | None:
     return next((fact for fact in facts if _seconds_or(declared[fact.key], fact.key) == fact.allowed), None)
 
 
+def going_on(events: Sequence[Event], raised: Overrides) -> tuple[str, ...] | None:
+    """The words of `raised` with which a run goes on that has come to an end; None where it ended for something else.
+
+    A run whose session ended goes on in another once: where these end it too, more of them would end the same.
+    """
+    started, fact = first(events, RunStarted), used_up(events)
+    if started is None or _status(events) not in ("stopped", "finished") or _began_on_the_wall(started):
+        return None
+    if fact is None:
+        item = raised.last(EXPIRY)
+        enough = not stop_of(events).reopens and stop_of(events, resumed=True).reopens
+    else:
+        item = raised.last(fact.key)
+        enough = item is not None and _is_enough(events, fact, item.value)
+    return (item.text,) if item is not None and enough else None
+
+
+def _began_on_the_wall(started: RunStarted) -> bool:
+    """Whether what a run was begun with repeats no time; it is composed again only where that may be."""
+    if started.config["session"].get("clock") != "wall":
+        return False
+    plugins = started.config.get("plugins") or []
+    return repeats_no_time(restore(started.config, started.schemas, plugins=plugins).config)
+
+
+def _is_enough(events: Sequence[Event], fact: BudgetReached, value: Any) -> bool:
+    """Whether a budget lets a run go on that another ended; null is no budget."""
+    return value is None or _seconds_or(value, fact.key) > fact.allowed + _measured(events, fact)
+
+
 def _budgets(events: Sequence[Event], typed: Overrides) -> dict[str, Any]:
     """Key → value of the budgets that are not as declared: those typed now, else those typed for an earlier resume."""
     budgets: dict[str, Any] = {}
@@ -127,6 +164,11 @@ def _check_budget(files: RunDirectory, events: Sequence[Event], typed: Overrides
         ConfigError: none that is larger is typed.
     """
     fact = used_up(events)
+    expiry = typed.last(EXPIRY)
+    if expiry is not None and not (expiry.value == "reopen" and stop_of(events, resumed=True).reopens):
+        raise ConfigError(
+            "can be reopen alone, where a session that ended has stopped the run; leave it out", key=EXPIRY
+        )
     repeated = _repeated(events, typed)
     for key in (item.key for item in typed if item.key in BUDGETS):
         if key not in repeated and (fact is None or key != fact.key):
@@ -136,9 +178,7 @@ def _check_budget(files: RunDirectory, events: Sequence[Event], typed: Overrides
     if fact is None:
         return
     item = typed.last(fact.key)
-    if item is not None and (
-        item.value is None or _seconds_or(item.value, fact.key) > fact.allowed + _measured(events, fact)
-    ):
+    if item is not None and _is_enough(events, fact, item.value):
         return
     raise ConfigError(
         f"{fact.allowed:.15g} is used up; to go on, type more: {command('resume', files.path, larger(fact))}",
@@ -203,11 +243,12 @@ def is_finished(files: RunDirectory, events: Sequence[Event], overrides: Sequenc
     One that stopped because its session ended could go on in another; where its result was deleted, or it was killed
     before its figures, these come first, and cost nothing.
     """
-    if not files.session.is_file() or any(item.key in BUDGETS for item in Overrides.of(overrides)):
+    typed = {item.key for item in Overrides.of(overrides)}
+    if not files.session.is_file() or typed.intersection(BUDGETS):
         return False
     status, told = _status(events), files.result.is_file()
     return (status == "finished" and told) or (
-        status == "stopped" and (not told or _lacks_figures(files, events, overrides))
+        status == "stopped" and EXPIRY not in typed and (not told or _lacks_figures(files, events, overrides))
     )
 
 
@@ -275,7 +316,7 @@ def _status(events: Sequence[Event]) -> str | None:
 def _run_options(overrides: Overrides) -> dict[str, object]:
     options = {}
     for override in overrides.without_plugins():
-        if override.key in BUDGETS:
+        if override.key in LIMITS:
             continue
         if override.part != "run":
             raise ConfigError("cannot be changed in a resumed run; start a new one", key=override.key)

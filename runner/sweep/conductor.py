@@ -21,20 +21,15 @@ from runner.declare.config import Declaration
 from runner.declare.messages import check_secrets
 from runner.declare.overrides import Overrides
 from runner.display.shell import command
-from runner.display.words import counted
 from runner.errors import ConfigError, RunnerError, StorageError, TrackingError
-from runner.record.directory import JOURNAL, RunDirectory, dated
+from runner.record.directory import RunDirectory, dated
 from runner.record.environment import commit, versions
-from runner.record.events import RunStarted
-from runner.record.journal import read_telling
-from runner.record.log import first
-from runner.run.budget import larger
 from runner.run.execution import resume_command
-from runner.run.resume import repeats_no_time, used_up
 from runner.run.signals import WORDS, StopFlag, tell
 from runner.sweep.compose import Combination, SweepPlanner, SweepSettings, distinct, named
 from runner.sweep.directory import SweepDirectory
 from runner.sweep.launcher import LAUNCHERS, BasicLauncher, Launcher
+from runner.sweep.limits import going_on_in_words, read_raised, words_for
 from runner.sweep.member import OVER, Row, Task
 from runner.sweep.progress import SweepProgress, report
 from runner.tracking import SweepUploader
@@ -168,33 +163,20 @@ class Conductor:
             notes = [*self._notes, *(f"tracking  {line}" for line in (synced.message, synced.note) if line)]
             if origin := self._uploader.origin(self.directory.header["overrides"]):
                 notes.append(f"tracking  {self._tracking.uri}{origin}")
-            if any(row["status"] not in OVER for row in table):
+            if any(row["status"] not in OVER for row in table) or self._has_more(table):
                 plugins = Overrides.of(self.directory.header["overrides"]).plugins
                 typed = resume_command(RunDirectory(self.directory.shown), plugins)
                 notes.append(f"continue with: {typed}")
-            if (words := going_on(self.directory, table)) is not None:
-                notes.append(words)
+            notes += going_on_in_words(self.directory, table)
             report(table, self.directory.swept(), self.directory.shown, notes)
         if self.exit_code == StorageError.exit_code:
             raise StorageError(_refused(table))
 
-
-def going_on(directory: SweepDirectory, table: Sequence[Row]) -> str | None:
-    """How a run goes on that stopped, as the first of them; None where none did."""
-    stopped = [row for row in table if row["status"] == "stopped"]
-    if not stopped:
-        return None
-    name = stopped[0]["directory"]
-    events = read_telling(directory.path / name / JOURNAL)
-    started, fact = first(events, RunStarted), used_up(events)
-    assert started is not None
-    plugins = started.config.get("plugins") or []
-    more = [] if fact is None else [larger(fact)]
-    if repeats_no_time(restore(started.config, started.schemas, plugins=plugins).config):
-        more = ["--fork"]
-    typed = resume_command(RunDirectory(directory.shown / name), plugins, *more)
-    each = "and" if len(stopped) == 1 else "each of which"
-    return f"{counted(len(stopped), 'run')} stopped, {each} goes on by itself: {typed}"
+    def _has_more(self, table: Sequence[Row]) -> bool:
+        """Whether a run that stopped has not gone on yet with what was typed for that."""
+        raised = read_raised(self.directory.path)
+        stopped = [self.directory.path / row["directory"] for row in table if row["status"] == "stopped"]
+        return bool(raised) and any(words_for(path, raised) is not None for path in stopped)
 
 
 def to_complete(
@@ -223,10 +205,11 @@ def to_complete(
         if any(UploadState.load(home).phase != "synced" for home in uploads):
             lacking.append("tracking  was not complete; brought in now")
     if not lacking:
-        words = going_on(directory, rows)
-        said = "finished" if words is None else "over"
-        more = "" if words is None else f"; {words}"
-        raise ConfigError(f"{directory.shown} is {said}; there is nothing to resume{more}", key="resume")
+        words = going_on_in_words(directory, rows)
+        said = "over" if words else "finished"
+        raise ConfigError(
+            "; ".join([f"{directory.shown} is {said}; there is nothing to resume", *words]), key="resume"
+        )
     return lacking
 
 

@@ -9,16 +9,22 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from runner.declare.overrides import Overrides
 from runner.errors import ConfigError, JournalError, StorageError
 from runner.record.directory import RunDirectory, check_parts
 from runner.record.encoding import as_cell
 from runner.record.files import read_first, read_object, read_rows, read_text, require_ordinary
 from runner.record.lock import lock
 from runner.record.reading import PLANNED, check_fields, check_sweep
+from runner.sweep.limits import declared_with
 from runner.sweep.member import RESULT, STOP_FILE, Row, Task
+
+UNRAISED = Overrides()
+"""The limits that a sweep was declared with."""
 
 
 class SweepDirectory:
@@ -29,6 +35,7 @@ class SweepDirectory:
         sweep.json     how the sweep was declared, and the configuration its runs start from
         runs.jsonl     one line per planned run: number, overrides, and where its configuration differs
         0/ 1/ 2/ …     run directories
+        raised.json    limits that runs went on with which had stopped; absent where none were typed
         sweep.csv      the table of results (and sweep.parquet), figures/, report.html
         stop           while it is there, no run goes on
     """
@@ -121,18 +128,24 @@ class SweepDirectory:
                 key="resume",
             )
 
-    def tasks(self) -> list[Task]:
-        """What was planned; a line that was cut off by a kill was not planned."""
-        return [
-            self.task(
+    def tasks(self, raised: Overrides = UNRAISED) -> list[Task]:
+        """What was planned; a line that was cut off by a kill was not planned.
+
+        Args:
+            raised: limits that are other than they were when it was planned.
+        """
+        tasks = []
+        for line in self._lines():
+            values, words = declared_with({**self.header["values"], **line["changes"]}, raised)
+            task = self.task(
                 line["number"],
-                line["overrides"],
+                (*line["overrides"], *words),
                 line["label"],
-                {**self.header["values"], **line["changes"]},
+                values,
                 {**self.header["schemas"], **line["schemas"]},
             )
-            for line in self._lines()
-        ]
+            tasks.append(replace(task, raised=raised.texts))
+        return tasks
 
     def proposals(self) -> list[dict[str, Any]]:
         """What was written down with each task; nothing where there was nothing to remember."""

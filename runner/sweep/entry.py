@@ -14,6 +14,7 @@ from runner.declare.overrides import Overrides
 from runner.declare.provenance import PLACES, check_launcher, check_plugins
 from runner.declare.registry import load
 from runner.errors import ConfigError
+from runner.run.budget import LIMITS
 from runner.sweep.compose import SweepPlanner, SweepSettings
 from runner.sweep.conductor import (
     Conductor,
@@ -26,6 +27,14 @@ from runner.sweep.conductor import (
 )
 from runner.sweep.directory import SweepDirectory
 from runner.sweep.launcher import LAUNCHERS, Launcher, anticipate
+from runner.sweep.limits import (
+    check_typed,
+    read_raised,
+    require_effect,
+    together,
+    typed_for,
+    write_raised,
+)
 from runner.sweep.member import OVER
 from runner.sweep.search import resume_search, search
 
@@ -101,8 +110,9 @@ def resume_sweep(path: str | Path, *, overrides: Sequence[str] = (), quiet: bool
 
     Args:
         path: the sweep's directory.
-        overrides: another `hydra/launcher`, and its settings; `plugins=[…]`, where the sweep used some; and
-            `hydra.sweeper.storage`, where a search has its study in a database of its own.
+        overrides: another `hydra/launcher`, and its settings; `plugins=[…]`, where the sweep used some;
+            `hydra.sweeper.storage`, where a search has its study in a database of its own; and larger budgets, or
+            `session.on_expiry=reopen`, with which the runs go on that stopped for want of them.
         quiet: nothing on the terminal but errors.
 
     Raises:
@@ -115,25 +125,44 @@ def resume_sweep(path: str | Path, *, overrides: Sequence[str] = (), quiet: bool
     plugins = typed.plugins
     load(plugins)  # the launcher may be one of theirs
     searching = bool(directory.header.get("sweeper"))
-    launcher = _recorded_launcher(
-        directory, typed.where(lambda item: item.key not in _TYPED_AGAIN[: 1 + searching])
-    )
+    again = (*_TYPED_AGAIN[: 1 + searching], *LIMITS)
+    launcher = _recorded_launcher(directory, typed.where(lambda item: item.key not in again))
+    limits = typed.where(lambda item: item.key in LIMITS)
     with _inside(directory):
         if searching:
+            for item in limits:
+                raise ConfigError(
+                    "cannot be raised for the runs of a search, which chose them by what they came to; raise it for "
+                    f"one by itself: {typed_for(directory.shown / 'NUMBER', plugins, item.text)}",
+                    key=item.key,
+                )
             return resume_search(directory, launcher, typed, quiet=quiet)
-        tasks = directory.tasks()
+        before = read_raised(directory.path)
+        check_typed(directory, limits, plugins)
+        raised = together(before, limits)
+        tasks = directory.tasks(raised)
         directory.check_planned(tasks)
         for task in tasks:
             check_plugins(task.plugins, plugins)
         rows = [task.look() for task in tasks]
-        left = [task for task, row in zip(tasks, rows, strict=True) if row["status"] not in OVER]
+        more = [task.more(row["status"]) for task, row in zip(tasks, rows, strict=True)]
+        left = [
+            task
+            for task, row, words in zip(tasks, rows, more, strict=True)
+            if row["status"] not in OVER or words is not None
+        ]
+        new = limits.where(lambda item: item.text not in before.texts)
+        require_effect(directory, new, {word for words in more for word in words or ()}, rows)
         declared = base_of(directory, plugins)
         lacking = [] if left else to_complete(directory, declared, rows)
         conductor = Conductor(directory, launcher, declared, total=len(tasks), quiet=quiet)
         for line in lacking:
             conductor.note(line)
         with conductor:
-            conductor.know(row for row in rows if row["status"] in OVER)
+            if new:
+                write_raised(directory.path, raised)
+            going = {task.number for task in left}
+            conductor.know(row for row in rows if row["number"] not in going)
             conductor.carry_out(left)
     return conductor.exit_code
 
@@ -160,7 +189,9 @@ def _recorded_launcher(directory: SweepDirectory, overrides: Overrides) -> Launc
     for override in overrides:
         if override.key != "hydra/launcher" and not override.key.startswith("hydra.launcher."):
             raise ConfigError(
-                "cannot be changed in a resumed sweep; only hydra/launcher and its keys can", key=override.key
+                "cannot be changed in a resumed sweep; only hydra/launcher and its keys, and limits that ended runs "
+                f"({', '.join(LIMITS)}) can",
+                key=override.key,
             )
     if overrides:
         launcher: Launcher | None = SweepPlanner(overrides.texts).settings().launcher

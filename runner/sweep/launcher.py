@@ -249,7 +249,7 @@ def _after_a_death(waiting: dict[int, Task]) -> Iterator[Row]:
 
     for task in list(waiting.values()):
         known = task.look()
-        if known["status"] == "waiting":
+        if known["status"] == "waiting" or task.more(known["status"]) is not None:
             continue
         row = known
         if known["status"] == "interrupted":

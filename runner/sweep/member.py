@@ -19,9 +19,11 @@ from typing import Any, Self
 
 from runner.declare.composer import restore
 from runner.declare.config import Declaration, RunConfig
+from runner.declare.overrides import Overrides
 from runner.declare.registry import load
 from runner.errors import ConfigError, Interrupted, JournalError, RunnerError, in_words
 from runner.record.directory import JOURNAL
+from runner.record.events import SHOTS
 from runner.record.files import read_object, read_text
 from runner.record.journal import is_begun, is_open
 from runner.record.packed import is_there
@@ -30,6 +32,7 @@ from runner.record.result import is_count, taken_in_all
 from runner.run.execution import Sweep, resume, run
 from runner.run.signals import StopFlag
 from runner.runtime.threads import Background
+from runner.sweep.limits import words_for
 
 STOP_FILE = "stop"
 """While this file lies in a sweep's directory, none of its runs goes on."""
@@ -83,6 +86,8 @@ class Task:
     """Where the sweep was started; relative paths in the configuration start there."""
     config_dirs: tuple[str, ...] = ()
     """Folders with further choices, as absolute paths."""
+    raised: tuple[str, ...] = ()
+    """Words with which the sweep's runs go on that stopped; one that has not begun is declared with them."""
 
     @property
     def plugins(self) -> list[str]:
@@ -134,6 +139,13 @@ class Task:
             with suppress(OSError, ValueError):
                 return self.row(**_failure(self.failure))
         return found
+
+    def more(self, status: str) -> tuple[str, ...] | None:
+        """With which of the raised limits it goes on, which has come to its end with this state; None: it stays so."""
+        raised = Overrides.of(self.raised)
+        if status == "stopped" or (status == "finished" and SHOTS in raised.keys):
+            return words_for(self.directory, raised) if raised else None
+        return None
 
     def _seen(self) -> Row:
         journal = self.directory / JOURNAL
@@ -265,15 +277,18 @@ def _carry_out(task: Task, stop: StopFlag) -> Row:
         stop.check()
         known = task.look()
         task.failure.unlink(missing_ok=True)
-        if known["status"] in OVER:  # in a job of SLURM's, say, which was queued again
+        more = task.more(known["status"])
+        if known["status"] in OVER and more is None:  # in a job of SLURM's, say, which was queued again
             return known
         if task.config is not None and task.config.plugins:
             load(task.config.plugins)
+        again = [f"plugins=[{','.join(task.plugins)}]"] if task.plugins else []
         if _begun(task.directory / JOURNAL):
-            again = [f"plugins=[{','.join(task.plugins)}]"] if task.plugins else []
-            result = resume(task.directory, overrides=again, quiet=True, sweep=sweep)
+            result = resume(task.directory, overrides=[*again, *(more or ())], quiet=True, sweep=sweep)
         else:
             result = run(task.declaration(), directory=str(task.directory), quiet=True, sweep=sweep)
+        while (more := task.more(result.status)) is not None:  # broken before it came to a limit of before
+            result = resume(task.directory, overrides=[*again, *more], quiet=True, sweep=sweep)
     except Interrupted:
         return task.row(status="waiting", reason="the sweep was stopped before this run began")
     except JournalError as error:

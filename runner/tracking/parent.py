@@ -33,6 +33,9 @@ FILES = ("sweep.csv", "sweep.parquet", "sweep.json", "report.html")
 TABLE = "runs.json"
 """The sweep's table as MLflow's artifact viewer shows it."""
 
+BEST_DISTANCE, BEST_ENERGY = "sweep/best", "sweep/best_energy"
+"""Metrics of the run nearest to the exact energy; the others are how many runs are in each state."""
+
 BEST = 10
 """Runs that the description shows."""
 
@@ -62,11 +65,14 @@ def describe_parent(
     counts = Counter(row["status"] for row in rows)
     now = time.time()
     judged = _judged(rows)
-    points = [(f"sweep/{status}", float(count), int(now * 1000), 0) for status, count in counts.items()]
+    told = {f"sweep/{status}": float(count) for status, count in counts.items()}
+    before = {key for key in store.measured(parent) if key.startswith("sweep/")}
+    past = before - told.keys() - {BEST_DISTANCE, BEST_ENERGY}  # states of runs that have gone on since
+    points = [(key, count, int(now * 1000), 0) for key, count in (told | dict.fromkeys(past, 0.0)).items()]
     if judged:
-        points.append(("sweep/best", judged[0][0], int(now * 1000), 0))
+        points.append((BEST_DISTANCE, judged[0][0], int(now * 1000), 0))
         energy = judged[0][1]["exact_energy" if _known_exactly(rows) else "energy"]
-        points.append(("sweep/best_energy", float(energy), int(now * 1000), 0))
+        points.append((BEST_ENERGY, float(energy), int(now * 1000), 0))
     swept = swept_in(rows)
     references = {row.get("reference_energy") for row in rows}
     comparable = _known_exactly(rows) and len(references) == 1

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -145,6 +145,11 @@ class Store:
         from mlflow.entities import Metric
 
         self._call(self._client.log_batch, mlflow_run_id, metrics=[Metric(*point) for point in points])
+
+    def measured(self, mlflow_run_id: str) -> Collection[str]:
+        """The keys of the metrics that a run has."""
+        found: Collection[str] = self._call(self._client.get_run, mlflow_run_id).data.metrics.keys()
+        return found
 
     def describe(self, mlflow_run_id: str, parameters: Mapping[str, str], tags: Mapping[str, str]) -> None:
         """Store tags, and those parameters that the run does not have yet."""

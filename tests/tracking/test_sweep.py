@@ -94,6 +94,23 @@ def test_the_parent_shows_what_was_swept_and_what_came_out(tracked, tmp_path, re
     assert UploadState.load(sweep).run_id == top.info.run_id
 
 
+def test_no_run_is_counted_in_a_state_that_it_has_left(tracked, tmp_path, request):
+    """One of two that had stopped went on and finished, then the other did: the counts are the table's, by eye."""
+    sweep = tmp_path / request.node.name
+    made.whole(sweep / "0", *tracked.place, 3, run_id=f"{sweep.name}-0", parent=f"{sweep.name} 1")
+    counts = []
+    for states in (("stopped", "stopped"), ("finished", "stopped"), ("finished", "finished")):
+        rows = [f"{number},a,1,{state},-1.1,0.15,0,\n" for number, state in enumerate(states)]
+        (sweep / "sweep.csv").write_text(
+            "".join(["number,run,seed,status,energy,error,directory,mlflow_run_id\n", *rows])
+        )
+        sync(sweep, tracked.config)
+        (top,) = tracked.runs(f"attributes.run_name = '{sweep.name}'")
+        counts.append(tuple(top.data.metrics.get(f"sweep/{state}") for state in ("finished", "stopped")))
+
+    assert counts == [(None, 2), (1, 1), (2, 0)]
+
+
 def test_no_run_of_a_sweep_wins_by_its_noise():
     """By hand: of −1.30 and −1.24 measured, the second is nearer to −1.25 without noise: 0.01 against 0.02."""
     lucky = {"status": "finished", "error": "-0.05", "exact_energy": "-1.23", "reference_energy": "-1.25"}
