@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import math
 import tempfile
@@ -20,6 +21,8 @@ from qiskit.quantum_info import Operator, SparsePauliOp, Statevector
 from runner import compose, run
 from runner.__main__ import main
 from runner.hamiltonian.file import OperatorFile
+from runner.record.events import RunStarted
+from runner.record.journal import Journal, read_journal
 from runner.review.export import Exported
 
 LABELS = [("XXI", 0.25), ("IYZ", -1.5), ("III", 0.125), ("ZIX", 1e-3)]
@@ -426,6 +429,96 @@ def test_a_hamiltonian_whose_file_has_changed_does_not_leave(
     capsys.readouterr()
 
     assert main(["export", "run", "--format=csv"]) == 2
+    assert capsys.readouterr() == (
+        "",
+        "error: hamiltonian: h.csv is not what the run read; put back what it was\n",
+    )
+    started, *others = read_journal(Path("run/journal.jsonl")).events
+    Path("run/journal.jsonl").unlink()
+    with Journal.create(Path("run/journal.jsonl")) as journal:  # as an earlier release wrote it
+        journal.write(RunStarted(**{name: told for name, told in started.said().items() if name != "files"}))
+        for event in others:
+            journal.write(event)
+    assert main(["export", "run", "--format=csv"]) == 2
     told = capsys.readouterr()
     assert told.out == ""
     assert "the hamiltonian is not the one of the run; a file it is read from has changed" in told.err
+
+
+CIRCUIT = """OPENQASM 3.0;
+include "stdgates.inc";
+include "inner.inc";
+qubit[2] q;
+bit[2] c;
+turn q[0];
+cx q[0], q[1];
+c = measure q;
+"""
+EDGES = "0 1 {}\n1 2 2\n0 2 1.5\n2 3 1\n0 3 1\n"
+READ = {
+    "a term in the middle": (
+        ("experiment=dynamics", "hamiltonian=file", "hamiltonian.path=in", "experiment.steps=1"),
+        ("in", "label,coefficient\nZZ,0.5\nZI,{}\nXI,-1\n"),
+        ("csv", "qpy"),
+    ),
+    "an edge": (
+        (
+            *("experiment=dynamics", "experiment.steps=1"),
+            *("hamiltonian=maxcut", "hamiltonian.graph=file", "hamiltonian.path=in"),
+        ),
+        ("in", EDGES),
+        ("csv", "qpy"),
+    ),
+    "a gate that is included": (
+        ("experiment=sampling", "ansatz=file", "ansatz.path=circuit.qasm"),
+        ("inner.inc", "gate turn a {{ rx({}) a; }}\n"),
+        ("qasm3", "qpy"),
+    ),
+    "a circuit whose observable is declared": (
+        ("experiment=estimation", "experiment.observables=[ZZ]", "ansatz=file", "ansatz.path=in.qasm"),
+        ("in.qasm", "OPENQASM 2.0;\ninclude \"qelib1.inc\";\nqreg q[2];\nrx({}) q[0];\n"),
+        ("qasm2", "qpy"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", READ)
+def test_what_is_read_from_a_file_that_has_changed_does_not_leave(
+    name: str, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where no problem is posed, too, and nothing else is recorded of it; put back it leaves as it was."""
+    words, (file, text), formats = READ[name]
+    Path("circuit.qasm").write_text(CIRCUIT)
+    Path(file).write_text(text.format("0.5"))
+    run(compose(*words, "tracking=off", "run.figures=false"), directory="run")
+    for format in formats:
+        assert main(["export", "run", f"--format={format}", "-o", f"before.{format}"]) == 0
+    Path(file).write_text(text.format("0.7"))
+    capsys.readouterr()
+
+    for format in formats:
+        assert main(["export", "run", f"--format={format}", "-o", "after"]) == 2
+        part = "hamiltonian" if file == "in" else "ansatz"
+        told = f"error: {part}: {file} is not what the run read; put back what it was\n"
+        assert capsys.readouterr().err == told
+        assert not Path("after").exists()
+    Path(file).write_text(text.format("0.5"))
+    for format in formats:
+        assert main(["export", "run", f"--format={format}", "-o", "after"]) == 0
+        if format != "qpy":  # which has names of its own each time
+            assert Path("after").read_bytes() == Path(f"before.{format}").read_bytes()
+        Path("after").unlink()
+
+
+def test_a_run_reads_no_file_that_takes_no_part(workdir: Path) -> None:
+    """A circuit of its own is sampled, whatever the Hamiltonian would have been read from."""
+    Path("c.qasm").write_text(
+        'OPENQASM 2.0;\ninclude "qelib1.inc";\nqreg q[1];\ncreg c[1];\nmeasure q[0]->c[0];\n'
+    )
+    words = ("ansatz=file", "ansatz.path=c.qasm", "hamiltonian=file", "hamiltonian.path=missing")
+
+    run(compose("experiment=sampling", *words, "tracking=off", "run.figures=false"), directory="run")
+
+    begun = json.loads(Path("run/journal.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    digest = hashlib.blake2b(Path("c.qasm").read_bytes(), digest_size=16).hexdigest()
+    assert begun["files"] == {"ansatz": {"c.qasm": digest}}

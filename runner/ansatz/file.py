@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -37,6 +38,18 @@ class CircuitFile(AnsatzConfig):
         super().__post_init__()
         if Path(self.path).suffix.lower() not in SUFFIXES:
             raise ConfigError(f"{self.path!r} is of no known kind; use {', '.join(SUFFIXES)}", key=KEY)
+
+    @property
+    def read_from(self) -> Sequence[Path]:
+        """The file, and what it includes.
+
+        Raises:
+            ConfigError: one of them cannot be read.
+        """
+        path = Path(self.path)
+        if path.suffix.lower() == ".qpy" or not path.is_file():
+            return (path,)
+        return tuple(dict.fromkeys((path, *(piece.path for piece in SourceText.of(path, KEY).pieces))))
 
     def build(self, hamiltonian: SparsePauliOp | None = None) -> QuantumCircuit:
         """The circuit without its final measurements, which an Estimator has no use for.

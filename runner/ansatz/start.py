@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -96,6 +97,11 @@ class AnsatzConfig:
     def build(self, hamiltonian: SparsePauliOp | None = None) -> QuantumCircuit:
         """The circuit, logical and without measurements."""
         raise NotImplementedError
+
+    @property
+    def read_from(self) -> Sequence[Path]:
+        """What the circuit is read from."""
+        return ()
 
     def of_electrons(self, integrals: Integrals) -> QuantumCircuit | None:  # noqa: ARG002 - for those that can
         """The circuit where integrals are all that it takes; None: `build` needs the operator on qubits."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,15 @@ def read_text(path: Path, key: str) -> str:
         return read_bytes(path, key).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not text (byte {error.start}); save it as UTF-8", key=key) from error
+
+
+def fingerprint(path: Path, key: str) -> str:
+    """A digest of the content of a file the user named.
+
+    Raises:
+        ConfigError: see `read_bytes`.
+    """
+    return blake2b(read_bytes(path, key), digest_size=16).hexdigest()
 
 
 def qpy_circuits(path: Path, key: str) -> list[QuantumCircuit]:

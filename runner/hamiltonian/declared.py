@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,6 +37,11 @@ class HamiltonianConfig:
     def reading(self) -> Any:
         """How its file was understood (`formats.reading.Reading`); None without one, and before `build`."""
         return None
+
+    @property
+    def read_from(self) -> Sequence[Path]:
+        """What it is read from."""
+        return ()
 
     def integrals(self) -> Integrals | None:
         """Its electrons over orbitals, without writing them on qubits; None where it is not made of integrals.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -65,6 +66,11 @@ class OperatorFile(HamiltonianConfig):
     def energy_unit(self) -> str | None:
         """The file's, once it was read."""
         return None if self.reading is None else self.reading.unit
+
+    @property
+    def read_from(self) -> Sequence[Path]:
+        """The one there is."""
+        return (Path(self.path),)
 
     def integrals(self) -> Integrals | None:
         """What a file of integrals holds; None for any other file, and where spins have orbitals of their own.

@@ -128,6 +128,11 @@ class MaxCut(HamiltonianConfig):
         if nodes * self.degree % 2:
             raise ConfigError(f"{nodes} nodes of degree {self.degree} do not pair up; change one", key=key)
 
+    @property
+    def read_from(self) -> Sequence[Path]:
+        """The file, where there is one."""
+        return (Path(self.path),) if self.path else ()
+
     def build(self) -> Hamiltonian:
         """The operator; its energy is minus the weight of the cut.
 
@@ -244,6 +249,11 @@ class Qubo(HamiltonianConfig):
     def _check(self, entries: Sequence[Any], key: str) -> None:
         for index, entry in enumerate(entries):
             check_edge(f"{key}[{index}]", entry, self.variables, lengths=(3,))
+
+    @property
+    def read_from(self) -> Sequence[Path]:
+        """The file, where there is one."""
+        return (Path(self.path),) if self.path else ()
 
     def build(self) -> Hamiltonian:
         """The operator.

@@ -94,6 +94,11 @@ class MoleculeGeometry(HamiltonianConfig):
         if not self.xyz_file:
             self.atoms()  # what is written inline is checked before anything is imported
 
+    @property
+    def read_from(self) -> Sequence[Path]:
+        """The file, where there is one."""
+        return (Path(self.xyz_file),) if self.xyz_file else ()
+
     def build(self) -> Hamiltonian:
         """The operator, nuclear repulsion and frozen electrons in the identity term.
 

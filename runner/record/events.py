@@ -442,6 +442,9 @@ class RunStarted(Event):
     quantity: str | None = None
     """What is evaluated: energy | energy + penalty | CVaR | expectation value | …; None where nothing of the kind is,
     and in earlier releases, see `runner.record.quantity`."""
+    files: Mapping[str, Mapping[str, str]] | None = None
+    """`hamiltonian` and `ansatz` → file that it was read from → digest of its content; None: from none, or an earlier
+    release, which did not tell."""
     parent: str | None = None
     """The sweep it belongs to, told apart from every other."""
     unused: Sequence[str] = ()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from runner.ansatz.openqasm import SourceText, load_qasm
 from runner.declare.checks import require_choice
 from runner.declare.composer import restore
+from runner.declare.files import fingerprint
 from runner.declare.provenance import mention_unused
 from runner.errors import ConfigError
 from runner.hamiltonian.physics import physics_of
@@ -80,6 +81,7 @@ class Exported:
         Raises:
             ConfigError: it is of none, or its file is not read as it was.
         """
+        self._require_unchanged("hamiltonian")
         found = self.config.experiment.hamiltonian_of(self.config, self.result)
         told, reading = first(self.events, HamiltonianRead), self.config.hamiltonian.reading
         if told is not None and reading is not None and told.words != reading.describe()["words"]:
@@ -91,9 +93,23 @@ class Exported:
         """That of the result, with free parameters.
 
         Raises:
-            ConfigError: it is of no single one.
+            ConfigError: it is of no single one, or a file that it was built from is not what it was.
         """
+        self._require_unchanged("ansatz")
+        if not self.config.ansatz.written_down:
+            self._require_unchanged("hamiltonian")
         return self.config.experiment.circuit_of(self.config, self.result)
+
+    def _require_unchanged(self, part: str) -> None:
+        """Refuse where a file that a part of the declaration was read from is not what it was, to the byte.
+
+        Of runs of earlier releases, which did not tell, what is recorded of operator and circuit is compared alone.
+        """
+        started = first(self.events, RunStarted)
+        read = {} if started is None or started.files is None else started.files.get(part, {})
+        for name, digest in read.items():
+            if fingerprint(Path(name), part) != digest:
+                raise ConfigError(f"{name} is not what the run read; put back what it was", key=part)
 
     def bound(self) -> QuantumCircuit:
         """The circuit at the best parameters.

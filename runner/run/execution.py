@@ -138,6 +138,7 @@ def run(
         with Preparing(quiet=quiet is not False) as stage:
             preparation = Preparation(declaration.config, ids=ids, stage=stage)
             preparation.require_truncation()
+            read = preparation.files
         declared_as = to_yaml(declaration.values)
         require_short(declared_as, "the configuration")
         files = RunDirectory.create(
@@ -167,6 +168,8 @@ def run(
                 where["quantity"] = quantity
             if unit is not None:
                 where["energy_unit"] = unit
+            if read:
+                where["files"] = read
             if ignored:
                 where["unused"] = list(ignored)
             if declaration.config_dirs:

@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from runner.declare.config import RunConfig
+from runner.declare.files import fingerprint
 from runner.declare.plain import Values
 from runner.display.words import RESIDUE
 from runner.errors import ConfigError, ConfigWarning, TruncationError
@@ -116,6 +117,20 @@ class Preparation:
     def quantity(self) -> str | None:
         """What the run evaluates, by its name; None where it evaluates nothing."""
         return self.config.experiment.quantity(self.prepared, self.problem)
+
+    @property
+    def files(self) -> dict[str, dict[str, str]]:
+        """Part of the declaration that takes part → file that it was read from → digest of its content."""
+        config, found = self.config, {}
+        for part, paths in (
+            ("hamiltonian", config.hamiltonian.read_from),
+            ("ansatz", config.ansatz.read_from),
+        ):
+            if part not in config.experiment.ignores and (
+                there := [path for path in paths if path.is_file()]
+            ):
+                found[part] = {str(path): fingerprint(path, part) for path in there}
+        return found
 
     @property
     def rounding(self) -> float | None:
