@@ -5,6 +5,7 @@ Whatever is not as it nearly always is goes line by line, which alone tells what
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
@@ -21,7 +22,13 @@ SHORTEST = 96
 
 _TAIL = b',"crc":"01234567"}'
 _HEX = slice(_TAIL.index(b"0"), _TAIL.index(b"7") + 1)
-_KIND = b',"kind":"'
+head = re.compile(
+    rb'\{(?:"journal":\d+,)?"seq":\d+,"t":[-+.\de]+,"kind":"([a-z.]+)"(?:,"job":"([^"\\]*)")?'
+    rb'(?:,"workload":"([^"\\]*)"(?:,"index":(\d{1,18}),'
+    rb'(?:"digest":"[^"\\]*","session":(?:null|"[^"\\]*"),"status":"([A-Z]*)")?)?)?'
+).match
+"""What a line begins with where nothing in it is unusual: kind, job, workload, index and status, if it says them."""
+
 _SAME = 0xFF ^ ord("[") ^ ord("{")
 """The bits that both have in common with themselves alone: what is left of another byte is another one."""
 
@@ -31,8 +38,8 @@ class Lines(NamedTuple):
 
     lengths: NDArray[np.intp]
     """Bytes of each with its end, shape (N,)."""
-    kinds: list[bytes]
-    """Of the event in each."""
+    heads: list[re.Match[bytes]]
+    """What each begins with."""
     crc: int
     """The last one's."""
 
@@ -54,21 +61,20 @@ def checked(block: bytes, number: int, crc: int, deepest: int) -> Lines | None:
     opened = np.add.reduceat((text & _SAME == ord("[")).view(np.uint8), starts, dtype=np.int32)
     if opened.max() > deepest:
         return None
-    kinds, found, index, behind = [], [], block.index, len(_KIND)
-    try:
-        for start, end in zip(starts.tolist(), (ends - len(_TAIL)).tolist(), strict=True):
-            crc = crc32(block[start:end], crc)
-            found.append(crc)
-            place = index(_KIND, start, start + SHORTEST) + behind
-            kinds.append(block[place : index(b'"', place)])
-    except ValueError:
-        return None
+    heads, found = [], []
+    for start, end in zip(starts.tolist(), (ends - len(_TAIL)).tolist(), strict=True):
+        crc = crc32(block[start:end], crc)
+        found.append(crc)
+        begins = head(block, start, end)
+        if begins is None:
+            return None
+        heads.append(begins)
     tails = text[ends[:, None] + np.arange(-len(_TAIL), 0)]
     told = tails[:, _HEX].tobytes()
     tails[:, _HEX] = np.frombuffer(_TAIL[_HEX], np.uint8)
     if told != np.array(found, ">u4").tobytes().hex().encode() or tails.tobytes() != _TAIL * len(ends):
         return None
-    return Lines(ends + 1 - starts, kinds, crc)
+    return Lines(ends + 1 - starts, heads, crc)
 
 
 def _numbered(text: NDArray[np.uint8], starts: NDArray[np.intp], number: int) -> bool:

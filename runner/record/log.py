@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, overload
 
 import orjson
 
 from runner.errors import JournalError
+from runner.lazy import np
 from runner.record.encoding import DEEPEST, from_line, require_readable, require_shallow
 from runner.record.events import (
     RESERVED,
@@ -30,8 +30,11 @@ from runner.record.events import (
     event_of,
 )
 from runner.record.files import MAX_DECLARED, MAX_VALUES
-from runner.record.lines import LEAST, checked
+from runner.record.lines import LEAST, checked, head
 from runner.record.packed import OpenFile
+
+if TYPE_CHECKING:
+    import re
 
 Kind = TypeVar("Kind", bound=Event)
 Kind2 = TypeVar("Kind2", bound=Event)
@@ -50,23 +53,36 @@ _NUMBERED = (JobSubmitted, JobCompleted, Evaluation)
 """Facts that are numbered in their workload."""
 
 _OF_A_WORKLOAD = frozenset((JobSubmitted, JobCompleted, Evaluation, Iteration))
-_WORKLOAD = re.compile(
-    rb'\{(?:"journal":\d+,)?"seq":\d+,"t":[-+.\de]+,"kind":"[a-z.]+",(?:"job":"[^"\\]*",)?"workload":"([^"\\]*)"'
-).match
-
-_COUNTED = re.compile(
-    rb'\{(?:"journal":\d+,)?"seq":\d+,"t":[-+.\de]+,"kind":"[a-z.]+",(?:"job":"([^"\\]*)",)?'
-    rb'"workload":"([^"\\]*)","index":(\d{1,18}),'
-).match
-
-_ENDED = re.compile(
-    rb'\{"seq":\d+,"t":[-+.\de]+,"kind":"job.completed","job":"[^"\\]*","workload":"([^"\\]*)","index":(\d{1,18}),'
-    rb'"digest":"[^"\\]*","session":(?:null|"[^"\\]*"),"status":"([A-Z]*)"'
-).match
 
 _KIND = b',"kind":"'
-_COMPLETED = JobCompleted.kind.encode()
 _SPOILED = b'"simulation_failed":true'
+
+NO_INDEX = -1
+"""Of a line that tells no number where it begins."""
+
+
+_Key = tuple[bytes, bytes | None, bytes | None]
+"""Kind, workload and status, as a line begins with them."""
+
+
+class Sort(NamedTuple):
+    """What lines have in common that tell one kind of fact of one workload."""
+
+    fact: type[Event]
+    stream: str | None
+    """None: the line has to be read for it."""
+    status: str | None
+    """Of a job that is over; None: as with the stream."""
+
+    @classmethod
+    def of(cls, vocabulary: Vocabulary, kind: bytes, workload: bytes | None, status: bytes | None) -> Self:
+        """From what a line begins with."""
+        fact = vocabulary.get(kind.decode(), Other)
+        stream = None
+        if workload is not None and fact in _OF_A_WORKLOAD:
+            with contextlib.suppress(UnicodeDecodeError):  # who reads the line finds that it is no event
+                stream = workload.decode()
+        return cls(fact, stream, None if status is None else status.decode())
 
 
 class Looked(Sequence[Event]):
@@ -85,17 +101,20 @@ class Looked(Sequence[Event]):
 class EventLog(Looked):
     """The intact events of a journal, oldest first, without their checksums.
 
-    Kept are where each line begins and of which kind it is, a dozen bytes an event. Whoever needs some sorts only asks
-    `of` for them, and the lines of all others are not parsed.
+    Kept are where each line begins, of which sort it is, the number of what it tells and which job, some thirty bytes
+    an event. Whoever needs some sorts only asks `of` for them, and the lines of all others are not parsed.
     """
 
     def __init__(self, file: OpenFile, vocabulary: Vocabulary = RUN) -> None:
         self._file = file
         self._vocabulary = vocabulary
         self._starts = array("Q", [0])
-        self._kinds = array("I")
-        self._facts: list[type[Event]] = []
-        self._codes: dict[bytes, int] = {}
+        self._sorts = array("I")
+        self._known: list[Sort] = []
+        self._codes: dict[_Key, int] = {}
+        self._by_kind: dict[bytes, list[int]] = {}
+        self._indices = array("q")
+        self._jobs = array("q")
         self._spoiled = array("Q")
         self._window = 0, b""
 
@@ -105,17 +124,20 @@ class EventLog(Looked):
         Raises:
             ValueError: it is no event.
         """
-        require_readable(line, most=MAX_VALUES if self._kinds else MAX_DECLARED)
+        require_readable(line, most=MAX_VALUES if self._sorts else MAX_DECLARED)
         require_shallow(line)
-        start = line.find(_KIND, 0, 96) + len(_KIND)
-        plain = start >= len(_KIND)
-        kind = line[start : line.index(b'"', start)] if plain else from_line(line).kind.encode()
-        code = self._codes.get(kind)
-        if code is None:
-            code = self._code(kind)
-        if kind == _COMPLETED and _SPOILED in line:
-            self._spoiled.append(len(self._kinds))
-        self._kinds.append(code)
+        begins = head(line)
+        if begins is not None:
+            self._take((begins,))
+        else:
+            start = line.find(_KIND, 0, 96) + len(_KIND)
+            plain = start >= len(_KIND)
+            kind = line[start : line.index(b'"', start)] if plain else from_line(line).kind.encode()
+            self._sorts.append(self._code((kind, None, None)))
+            self._indices.append(NO_INDEX)
+            self._jobs.append(0)
+        if self._known[self._sorts[-1]].fact is JobCompleted and _SPOILED in line:
+            self._spoiled.append(len(self._sorts) - 1)
         self._starts.append(self._starts[-1] + len(line) + 1)
 
     def add_all(self, block: bytes, crc: int) -> int | None:
@@ -129,25 +151,35 @@ class EventLog(Looked):
         """
         if len(block) < LEAST or _SPOILED in block:
             return None
-        lines = checked(block, len(self._kinds), crc, DEEPEST)
+        lines = checked(block, len(self._sorts), crc, DEEPEST)
         if lines is None or lines.lengths.max() > MAX_VALUES:
             return None
-        for kind in set(lines.kinds).difference(self._codes):
-            self._code(kind)
-        self._kinds.extend(map(self._codes.__getitem__, lines.kinds))
+        self._take(lines.heads)
         self._starts.frombytes((self._starts[-1] + lines.lengths.cumsum()).astype("u8").tobytes())
         return lines.crc
 
-    def _code(self, kind: bytes) -> int:
-        """The number of a kind that was not seen before."""
-        code = self._codes[kind] = len(self._facts)
-        self._facts.append(self._vocabulary.get(kind.decode(), Other))
+    def _take(self, heads: Sequence[re.Match[bytes]]) -> None:
+        """Take note of what the next lines begin with."""
+        keys = [(begins[1], begins[3], begins[5]) for begins in heads]
+        for key in set(keys).difference(self._codes):
+            self._code(key)
+        self._sorts.extend(map(self._codes.__getitem__, keys))
+        self._indices.extend([NO_INDEX if (index := begins[4]) is None else int(index) for begins in heads])
+        self._jobs.extend([0 if (job := begins[2]) is None else hash(job) for begins in heads])
+
+    def _code(self, key: _Key) -> int:
+        """The number of a sort."""
+        code = self._codes.get(key)
+        if code is None:
+            code = self._codes[key] = len(self._known)
+            self._known.append(Sort.of(self._vocabulary, *key))
+            self._by_kind.setdefault(key[0], []).append(code)
         return code
 
     # -- looking ----------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return len(self._kinds)
+        return len(self._sorts)
 
     @overload
     def __getitem__(self, position: int) -> Event: ...
@@ -177,7 +209,7 @@ class EventLog(Looked):
     def last(self, *wanted: type[Event]) -> Event | None:
         """The newest event of some sorts; None where there is none."""
         chosen = self._chosen(wanted)
-        codes = self._kinds
+        codes = self._sorts
         for place in range(len(codes) - 1, -1, -1):
             if codes[place] in chosen:
                 return self._event(place)
@@ -189,8 +221,8 @@ class EventLog(Looked):
 
     def chosen(self, places: Iterable[int], *wanted: type[Event]) -> Iterator[int]:
         """Those of the places at which there are events of some sorts."""
-        chosen, kinds = self._chosen(wanted), self._kinds
-        return (place for place in places if kinds[place] in chosen)
+        chosen, sorts = self._chosen(wanted), self._sorts
+        return (place for place in places if sorts[place] in chosen)
 
     def at(self, places: Iterable[int]) -> Iterator[Event]:
         """The events at these places."""
@@ -198,61 +230,52 @@ class EventLog(Looked):
 
     def facts(self) -> Iterator[type[Event]]:
         """The classes of all events, without reading them."""
-        return map(self._facts.__getitem__, self._kinds)
+        facts = [sort.fact for sort in self._known]
+        return map(facts.__getitem__, self._sorts)
 
     def fact(self, place: int) -> type[Event]:
         """The class of one event, without reading it."""
-        return self._facts[self._kinds[place]]
+        return self._known[self._sorts[place]].fact
 
     def stream(self, place: int) -> str:
         """The stream of one event."""
-        return next(iter(self.streams((place,))))[1]
+        stream = self._known[self._sorts[place]].stream
+        return self._event(place).stream if stream is None else stream
 
-    def streams(self, places: Iterable[int]) -> dict[tuple[str, str], array[int]]:
-        """Where the events of each kind and stream are, of these places.
-
-        Where a line begins with plain fields, its workload is all that is read.
-        """
-        facts, kinds = self._facts, self._kinds
-        fitting = [fact in _OF_A_WORKLOAD for fact in facts]
-        found: dict[tuple[str, str], array[int]] = {}
-        named: dict[tuple[int, bytes], array[int]] = {}
-        for place, match in self._matched(_WORKLOAD, places):
-            code = kinds[place]
-            key = None if match is None or not fitting[code] else (code, match[1])
-            stream = None if key is None else named.get(key)
-            if stream is None:
-                name = self._event(place).stream if key is None else key[1].decode()
-                stream = found.setdefault((facts[code].kind, name), array("Q"))
-                if key is not None:
-                    named[key] = stream
-            stream.append(place)
-        return found
-
-    def _matched(
-        self, match: Callable[[bytes, int, int], re.Match[bytes] | None], places: Iterable[int]
-    ) -> Iterator[tuple[int, re.Match[bytes] | None]]:
-        """Places, and what a pattern finds at the beginning of their lines, which are not copied for that."""
-        starts = self._starts
-        first, window = self._window
-        for place in places:
-            start, end = starts[place], starts[place + 1]
-            if start < first or end > first + len(window):
-                self.text(place)
-                first, window = self._window
-            yield place, match(window, start - first, end - first - 1)
+    def streams(self, places: Sequence[int]) -> dict[tuple[str, str], array[int]]:
+        """Where the events of each kind and stream are, of these places, in order; few are read for that."""
+        numbers: dict[tuple[str, str], int] = {}
+        known = np.array(
+            [
+                NO_INDEX if sort.stream is None
+                else numbers.setdefault((sort.fact.kind, sort.stream), len(numbers))
+                for sort in self._known
+            ],
+            dtype=np.intp,
+        )  # fmt: skip
+        chosen = np.array(places, dtype=np.uint64)
+        found = known[np.array(self._sorts)[chosen]]
+        for number in np.flatnonzero(found == NO_INDEX).tolist():
+            place = int(chosen[number])
+            key = self.fact(place).kind, self._event(place).stream
+            found[number] = numbers.setdefault(key, len(numbers))
+        order = np.argsort(found, kind="stable")
+        ends = np.cumsum(np.bincount(found, minlength=len(numbers)))
+        parts = zip(numbers, np.split(chosen[order], ends[:-1]), strict=True) if numbers else ()
+        return {key: array("Q", part.tobytes()) for key, part in parts if len(part)}
 
     def replayed(self, places: range) -> Iterator[int]:
         """Those of the places at which there is what a resumed run produces again."""
-        kinds, chosen = self._kinds, {code for code, fact in enumerate(self._facts) if fact.replayed}
-        return (place for place in places if kinds[place] in chosen)
+        sorts, chosen = self._sorts, {code for code, sort in enumerate(self._known) if sort.fact.replayed}
+        return (place for place in places if sorts[place] in chosen)
 
     def done(self) -> Iterator[tuple[int, str, int]]:
-        """Place, workload and index of every job that gave a result, most of which are not read for that."""
-        for place, found in self._matched(_ENDED, self.places(JobCompleted)):
-            if found is not None:
-                workload, index, status = found[1].decode(), int(found[2]), found[3].decode()
-            else:
+        """Place, workload and index of every job that gave a result, few of which are read for that."""
+        known, sorts, indices = self._known, self._sorts, self._indices
+        for place in self.places(JobCompleted):
+            _, workload, status = known[sorts[place]]
+            index = indices[place]
+            if workload is None or status is None or index == NO_INDEX:
                 event = self._event(place)
                 assert isinstance(event, JobCompleted)
                 workload, index, status = event.workload, event.index, event.status
@@ -325,18 +348,17 @@ class EventLog(Looked):
 
     def _unordered(self) -> bool:
         """Whether a process numbers facts of a workload in another order than upwards, or names a job twice."""
-        counted: dict[tuple[int, bytes], int] = {}
-        jobs: set[int] = set()  # of digests, which take a quarter of the names' memory
-        for _, code, match in self._numbered():
-            if match is None:
+        counted: dict[tuple[type[Event], str | None], int] = {}
+        jobs: set[int] = set()  # by what is kept of their names
+        for place, sort, index in self._numbered():
+            if sort.fact is RunResumed:
                 counted, jobs = {}, set()
                 continue
-            job, workload, index = match[1], match[2], int(match[3])
-            if index < counted.get((code, workload), 0):
+            if index < counted.get(sort[:2], 0):
                 return True
-            counted[code, workload] = index + 1
-            if job is not None:
-                digest = hash((code, job))
+            counted[sort[:2]] = index + 1
+            if job := self._jobs[place]:
+                digest = hash((sort.fact, job))
                 if digest in jobs:
                     return True
                 jobs.add(digest)
@@ -344,36 +366,34 @@ class EventLog(Looked):
 
     def _repeated(self) -> tuple[int, str] | None:
         """What `twice` tells, by comparing with all that was told; jobs of one workload may end in any order."""
-        told: set[tuple[int, bytes, int | None]] = set()
-        for place, code, match in self._numbered():
-            if match is None:
+        told: set[tuple[str, str | None, int | bytes]] = set()
+        for place, (fact, workload, _), index in self._numbered():
+            if fact is RunResumed:
                 told = set()
                 continue
-            kind, job, workload = self._facts[code].kind, match[1], match[2]
-            facts: dict[tuple[int, bytes, int | None], str] = {
-                (code, workload, int(match[3])): f"{kind} {int(match[3])} of {workload.decode()!r}"
+            facts: dict[tuple[str, str | None, int | bytes], str] = {
+                (fact.kind, workload, index): f"{fact.kind} {index} of {workload!r}"
             }
-            if job is not None:
-                facts[code, job, None] = f"{kind} of job {job.decode()!r}"
-            for fact, words in facts.items():
-                if fact in told:
+            begins = head(self.text(place))
+            if begins is not None and begins[2] is not None:
+                facts[fact.kind, None, begins[2]] = f"{fact.kind} of job {begins[2].decode()!r}"
+            for one, words in facts.items():
+                if one in told:
                     return place, f"tells {words} a second time"
-                told.add(fact)
+                told.add(one)
         return None
 
-    def _numbered(self) -> Iterator[tuple[int, int, re.Match[bytes] | None]]:
-        """Places, kinds and numbers of the facts that have one; None where another process goes on."""
-        facts, kinds = self._facts, self._kinds
-        for place, match in self._matched(_COUNTED, self.places(RunResumed, *_NUMBERED)):
-            code = kinds[place]
-            if facts[code] is RunResumed:
-                yield place, code, None
-            elif match is not None:
-                yield place, code, match
+    def _numbered(self) -> Iterator[tuple[int, Sort, int]]:
+        """Places, sorts and numbers of the facts that have one, and of those where another process goes on."""
+        known, sorts, indices = self._known, self._sorts, self._indices
+        for place in self.places(RunResumed, *_NUMBERED):
+            sort, index = known[sorts[place]], indices[place]
+            if index != NO_INDEX or sort.fact is RunResumed:
+                yield place, sort, index
 
     def keep(self, count: int) -> None:
         """Forget all events but the first ones."""
-        del self._kinds[count:], self._starts[count + 1 :]
+        del self._sorts[count:], self._indices[count:], self._jobs[count:], self._starts[count + 1 :]
         self._spoiled = array("Q", (place for place in self._spoiled if place < count))
 
     @property
@@ -400,8 +420,7 @@ class EventLog(Looked):
             raise JournalError(f"line {place + 1} of {self._file.path} is no event: {error}") from error
 
     def _chosen(self, wanted: Iterable[type[Event]]) -> set[int]:
-        kinds = (fact.kind.encode() for fact in wanted)
-        return {self._codes[kind] for kind in kinds if kind in self._codes}
+        return {code for fact in wanted for code in self._by_kind.get(fact.kind.encode(), ())}
 
 
 class Selection(Looked):
