@@ -206,6 +206,7 @@ class KrylovOverlaps(Krylov):
             energy=best.energy if best else None,
             stddev=best.stddev if best else None,
             energy_kind=kind,
+            sampled=True,
             reference_energy=None if best and best.hidden else exact,
             reference_note=None if best and best.hidden else prepared.reference.note,
             outside_sector=0.0 if prepared.keeps_electrons else None,

@@ -111,7 +111,8 @@ def test_energies_have_digits_in_any_unit(energy: float, words: str) -> None:
 def test_what_is_left_out_of_a_small_energy_is_told() -> None:
     """2 % of an energy of 2.7·10⁻⁹ are not rounding, though 5·10⁻¹¹ of an energy of 1 are."""
     told = {"error": 5e-11, "energy": 5e-11}
-    result = {"energy": -2.7e-9, "energy_kind": worth("exact", None, 5e-11, -2.7e-9), "truncation": told}
+    kind = worth("exact", None, 5e-11, -2.7e-9)
+    result = {"energy": -2.7e-9, "energy_kind": kind, "sampled": False, "truncation": told}
 
     assert worth("exact", None, 5e-11, -1.3) == worth("exact", None, 5e-11) == "exact"
     assert energy_lines(result, None) == [
@@ -322,9 +323,30 @@ def test_expectation_values_that_are_zero_are_printed_as_zero(
             [("energy", "-1.160000", "the lowest of noisy evaluations, biased low: not measured afresh")],
         ),
         (
-            {"energy": 1e-4, "stddev": 0.0, "error": 1.13, "energy_kind": "truncated",
+            {"energy": 1e-4, "stddev": 0.0, "error": 1.13, "energy_kind": "truncated", "sampled": False,
              "truncation": {"energy": 0.0023}},
             [("energy", "0 within 0.0024", "without shot noise, within 0.0023 by what its simulation left out"),
+             ("reference", "-1.130000", "")],
+        ),
+        (  # shots came out alike
+            {"energy": -1.0, "stddev": 0.0, "error": 0.13, "energy_kind": "truncated", "sampled": True,
+             "truncation": {"energy": 0.0023}},
+            [("energy", "-1.000000", "no spread in its shots, which is no error bar, "
+              "within 0.0023 by what its simulation left out: +130.000 mHa from the reference"),
+             ("reference", "-1.130000", "")],
+        ),
+        (  # an earlier result does not tell
+            {"energy": -1.0, "stddev": 0.0, "error": 0.13, "energy_kind": "truncated",
+             "truncation": {"energy": 0.0023}},
+            [("energy", "-1.000000",
+              "within 0.0023 by what its simulation left out: +130.000 mHa from the reference"),
+             ("reference", "-1.130000", "")],
+        ),
+        (
+            {"energy": 1e-4, "stddev": 1e-3, "error": 1.13, "energy_kind": "truncated", "sampled": True,
+             "truncation": {"energy": 0.0023}},
+            [("energy", "0 within 0.0024",
+              "within 0.0023 by what its simulation left out: beside shot noise of ± 0.001"),
              ("reference", "-1.130000", "")],
         ),
     ],

@@ -9,6 +9,7 @@ import pytest
 from qiskit.quantum_info import Statevector
 
 from runner import compose, run
+from runner.__main__ import main
 from runner.errors import ConfigError
 from runner.run.answer import worth
 from runner.run.fork import fork
@@ -64,6 +65,31 @@ def test_a_truncated_estimation_says_so_beside_the_number(
     assert (
         f"without shot noise, within {result.truncation['energy']:.2g} by what its simulation left" in printed
     )
+
+
+@pytest.mark.parametrize(("estimator", "sampled"), [("exact", False), ("shots", True)])
+def test_a_truncated_value_says_whether_shots_measured_it(
+    estimator: str, sampled: bool, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two shots whose parities are alike have a sample variance of 0, which measures no shot noise."""
+    shots = ("estimator.default_shots=2",) if sampled else ()
+    words = (
+        "experiment=estimation",
+        "experiment.observables=[ZZZZZZ]",
+        f"estimator={estimator}",
+        *shots,
+        "seed=1",
+    )
+
+    result = run(compose(*QUIET, *CHAIN, *ENTANGLED, *CUT, *words), directory="run", quiet=False)
+
+    assert (result.energy_kind, result.stddev, result.sampled) == ("truncated", 0.0, sampled)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert main(["list", "."]) == 0
+    listed = " ".join(capsys.readouterr().out.split())
+    for text in (printed, listed):
+        assert ("no spread in its shots" in text) == sampled
+    assert ("without shot noise" in printed) == (not sampled)
 
 
 def test_the_same_with_room_for_all_singular_values_is_exact(workdir: Path) -> None:

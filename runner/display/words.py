@@ -113,9 +113,20 @@ NO_SPREAD = "no spread in its shots"
 """What is said in place of a standard error of 0: shots that came out alike do not tell how far off they are."""
 
 
+def is_sampled(result: Mapping[str, Any]) -> bool | None:
+    """Whether shots measured an energy; None where nobody knows, as of a truncated one in an earlier result."""
+    kind, told = result.get("energy_kind"), result.get("sampled")
+    if kind != "truncated":
+        return {"measured": True, "pick": True, "exact": False}.get(str(kind))
+    if isinstance(told, bool):
+        return told
+    return True if result.get("stddev") or result.get("exact_note") else None
+
+
 def spreadless(result: Mapping[str, Any]) -> bool:
     """Whether shots measured an energy and came out alike."""
-    return result.get("energy_kind") == "measured" and result.get("stddev") == 0
+    measured = result.get("energy_kind") in ("measured", "truncated") and is_sampled(result)
+    return bool(measured) and result.get("stddev") == 0
 
 
 def error_in_words(error: float, exact: float | None, unit: str | None, *, sampled: bool = False) -> str:
@@ -210,23 +221,25 @@ def energy_lines(result: Mapping[str, Any], unit: str | None) -> list[tuple[str,
     left_out = left_out_in_words(result.get("truncation"), stddev, energy)
     lines = []
     if energy is not None:
-        words = "" if error is None else error_in_words(error, reference, unit, sampled=kind == "measured")
+        measured = is_sampled(result)
+        words = "" if error is None else error_in_words(error, reference, unit, sampled=measured is not False)
         if stddev and error is not None and kind != "truncated":
             words = f"{decimals(error / stddev, 1, '+')} σ from the reference"
             words += "" if here is not None else f": {error_in_words(error, reference, unit, sampled=True)}"
         elif error is not None:
             words += " from the reference"
-        noiseless = [] if stddev else ["without shot noise"]
-        without = {"exact": ["without shot noise"], "truncated": [", ".join([*noiseless, left_out])]}
-        if spreadless(result):
-            without["measured"] = [f"{NO_SPREAD}, which is no error bar"]
-        named = [f"of {told[:60]}{'…' * (len(told) > 60)}"] if (told := result.get("observable")) else []
-        notes = [*named, *without.get(str(kind), []), *([words] if words else [])]
+        noise = "without shot noise" if measured is False else ""
+        noise = f"{NO_SPREAD}, which is no error bar" if spreadless(result) else noise
+        told = [noise, left_out if kind == "truncated" else ""]
+        without = [", ".join(filter(None, told))] if any(told) else []
+        named = [f"of {name[:60]}{'…' * (len(name) > 60)}"] if (name := result.get("observable")) else []
+        notes = [*named, *without, *([words] if words else [])]
         value = energy_number(energy) + (f" ± {stddev:.2g}" if stddev else "")
         if kind == "truncated" and (lost := _bound(result.get("truncation")) or 0.0) > abs(energy):
-            value, notes = f"0 within {lost + abs(energy):.2g}", [*named, *without["truncated"]]
+            beside = [f"beside shot noise of ± {stddev:.2g}"] if stddev else []
+            value, notes = f"0 within {lost + abs(energy):.2g}", [*named, *without, *beside]
         lines.append(("value" if named else "energy", value, ": ".join(notes)))
-    sampled = kind == "measured" or (kind == "truncated" and bool(stddev))
+    sampled = bool(is_sampled(result))
     if here is None and sampled and result.get("exact_note"):
         lines.append(("exact here", "not known", str(result["exact_note"])))
     if here is not None and sampled:

@@ -236,6 +236,7 @@ FIELDS: dict[str, tuple[str, Check]] = {
     "versions": ("package → version", dict_of(is_text)),
     "parameter_names": _TEXTS,
     "energy_kind": _TEXT,
+    "sampled": ("true or false", _is_truth),
     "error_sigmas": _NUMBER,
     "exact_energy": _NUMBER,
     "exact_method": _TEXT,

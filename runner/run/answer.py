@@ -124,6 +124,7 @@ class Answer:
             "energy": self.energy,
             "stddev": None if self.kind == PICK else self.stddev,
             "energy_kind": self.worth,
+            "sampled": self.kind != EXACT,
             "truncation": self.truncation,
             "exact_energy": self.exact_energy,
             "exact_method": self.exact_method,

@@ -63,7 +63,7 @@ from runner.record.logfile import log_file
 from runner.record.packed import remove_orphans
 from runner.record.replay import IDENTITY, Record, identity_of, lasting
 from runner.record.usage import FED, Usage
-from runner.run.answer import PICK, TRUNCATED, worth
+from runner.run.answer import EXACT, MEASURED, PICK, TRUNCATED, worth
 from runner.run.budget import BUDGETS
 from runner.run.mitigation import Added, LearnedNoise, counted, measured
 from runner.run.packing import Packing
@@ -553,6 +553,7 @@ class _Execution:
             reference_note=outcome.reference_note,
             outside_sector=outcome.outside_sector,
             energy_kind=kind,
+            sampled=None if kind is None else _sampled(outcome),
             error=error,
             error_sigmas=error / outcome.stddev
             if error is not None and outcome.stddev and kind != TRUNCATED
@@ -638,6 +639,11 @@ class _Execution:
         if found is not None and own is not None:
             found = {**found, "energy": own}
         return found, worth(outcome.energy_kind, outcome.stddev, own, outcome.energy)
+
+
+def _sampled(outcome: Outcome) -> bool | None:
+    """Whether shots measured an outcome's energy; None where it does not say."""
+    return {MEASURED: True, PICK: True, EXACT: False}.get(outcome.energy_kind, outcome.sampled)
 
 
 @dataclass(frozen=True)

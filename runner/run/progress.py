@@ -19,13 +19,13 @@ from runner.display.words import (
     energy_lines,
     energy_number,
     grouped,
+    is_sampled,
     outside_in_words,
     truncation_in_words,
     without_residue,
 )
 from runner.lazy import np, rich
 from runner.record.events import Evaluation, Event, Iteration, JobCompleted
-from runner.run.answer import MEASURED
 from runner.run.results import RunResult
 from runner.runtime.results import DISTANCE, LEFT_OUT, TRUNCATION
 from runner.runtime.threads import Background
@@ -350,7 +350,7 @@ def summary(
         table.add_row("parameters", _by_name(result.parameter_names, result.parameters))
     words = outside_in_words(
         result.outside_sector, error=result.error, stddev=result.stddev, note=result.reference_note,
-        sampled=result.energy_kind == MEASURED,
+        sampled=bool(is_sampled(vars(result))),
     )  # fmt: skip
     if words:
         table.add_row("sector", words)

@@ -37,6 +37,8 @@ class Outcome:
     energy_kind: str = "measured"
     """measured: by shots of its own | exact: without shot noise | truncated: what its simulation left out may matter
     more than its standard error | pick: lowest of several noisy ones, biased low."""
+    sampled: bool | None = None
+    """Whether shots measured the energy; None: as `energy_kind` says."""
     observable: str | None = None
     """What `energy` is the expectation value of, where that is not the Hamiltonian."""
     truncation: float | None = None
@@ -100,6 +102,9 @@ class RunResult:
     """measured: by shots that chose nothing | exact: without shot noise | truncated: what its simulation left out may
     have changed it by more than its standard error, or by more than rounding | pick: the lowest of several noisy
     energies, biased low; None where there is no energy."""
+    sampled: bool | None = None
+    """Whether shots measured the energy, which `truncated` does not say; None where there is no energy, and in earlier
+    results."""
     observable: str | None = None
     """What `energy` is the expectation value of, where that is no energy but of an observable that was declared; None
     else, and in earlier results."""

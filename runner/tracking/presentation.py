@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from runner.display.command import run_command
-from runner.display.words import choices, counted, counts, energy_lines, outside_in_words
+from runner.display.words import choices, counted, counts, energy_lines, is_sampled, outside_in_words
 from runner.hamiltonian import unit_of
 from runner.record.directory import JOURNAL
 from runner.record.events import Evaluation, RunStarted, SessionChanged
@@ -248,7 +248,7 @@ def _result_table(result: Mapping[str, Any], unit: str | None) -> list[str]:
         for name, value, remark in energy_lines(result, unit)
     ]
     outside = number(result.get("outside_sector"))
-    sampled = result.get("energy_kind") == "measured"
+    sampled = bool(is_sampled(result))
     if words := outside_in_words(outside, error=error, stddev=stddev, note=note, sampled=sampled):
         rows.append(("sector", words))
     rows += [(name, value) for name, value, _ in counts(result)]
