@@ -73,6 +73,8 @@ class Overlaps:
     """The exact energy, where it is known."""
     keeps_electrons: bool
     """Evolution keeps the number of electrons of either spin."""
+    magnitude: float
+    """Sum of the Hamiltonian's |coefficients|."""
 
 
 @dataclass(kw_only=True)
@@ -135,7 +137,12 @@ class KrylovOverlaps(Krylov):
             for circuit in pairs[-1]:  # the longest: whatever is refused of another is refused of it
                 backend.planner.sampler_plan(circuit)
         reference = self.reference(config, hamiltonian, bits)
-        return Overlaps(pairs, bits.index(1), energies, reference, len(sets) > 1)
+        magnitude = float(abs(hamiltonian.coeffs).sum())
+        return Overlaps(pairs, bits.index(1), energies, reference, len(sets) > 1, magnitude)
+
+    def magnitude(self, prepared: Overlaps, problem: Problem | None) -> float:  # noqa: ARG002
+        """The Hamiltonian's."""
+        return prepared.magnitude
 
     def lowest_of(self, hamiltonian: SparsePauliOp, states: np.ndarray, start: int) -> float | None:
         """The lowest one that the start has a part in."""

@@ -209,6 +209,10 @@ class Skqd(Krylov):
         states = states[kept(states, conserved(hamiltonian) if self.postselect else [], start)]
         return states if len(states) <= MAX_STATES else None
 
+    def magnitude(self, prepared: KrylovStates, problem: Problem | None) -> float:  # noqa: ARG002
+        """The Hamiltonian's."""
+        return float(abs(prepared.hamiltonian.coeffs).sum())
+
     def sampled_circuit(self, prepared: KrylovStates) -> QuantumCircuit | None:
         """The longest; None where an earlier run's shots are taken."""
         return prepared.circuits[-1] if prepared.circuits else None

@@ -112,6 +112,13 @@ class Sqd(Experiment):
         """As declared."""
         return self.shots
 
+    def magnitude(self, prepared: SampledElectrons, problem: Problem | None) -> float:  # noqa: ARG002
+        """That of the integrals, which no energy of these electrons is larger than."""
+        found = prepared.integrals
+        return (
+            abs(found.constant) + 2 * float(abs(found.one_body).sum()) + 2 * float(abs(found.two_body).sum())
+        )
+
     def sampled_circuit(self, prepared: SampledElectrons) -> QuantumCircuit | None:
         """The one there is; None where an earlier run's shots are taken."""
         return prepared.circuit

@@ -30,7 +30,8 @@ from runner.display.words import (
     without_residue,
 )
 from runner.record.directory import RunDirectory
-from runner.record.events import Iteration
+from runner.record.events import Iteration, RunEnded
+from runner.record.journal import Journal
 from runner.run import progress
 from runner.run.answer import worth
 from runner.run.execution import resume_command
@@ -38,7 +39,7 @@ from runner.run.preflight import Preparation
 from runner.run.progress import Preparing, Progress, summary, usage_in_words
 from runner.run.results import RunResult
 from runner.runtime.plan import PLANS
-from tests.journals import evaluation, job
+from tests.journals import evaluation, job, started
 
 
 def test_evaluations_that_are_counted_up_say_so() -> None:
@@ -258,6 +259,24 @@ def test_the_line_shows_an_energy_that_is_zero_to_rounding_as_zero() -> None:
 
     assert "best 2e-09" in told[0]
     assert "best 0.000000" in told[1]
+
+
+def test_whoever_watches_a_run_sees_zero_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What rounding may leave is in the journal: 2.8e-14, by hand; an earlier release did not tell it."""
+    monkeypatch.setattr("runner.display.live.PLAIN_INTERVAL", 0.0)
+    shown = []
+    for name, told in (("now", {"rounding": 2.8e-14}), ("earlier", {})):
+        (tmp_path / name).mkdir()
+        with Journal.create(tmp_path / name / "journal.jsonl") as journal:
+            for event in (started(**told), evaluation(0, 3e-17, 3e-17), RunEnded(status="interrupted")):
+                journal.write(event)
+        assert main(["watch", str(tmp_path / name)]) == 0
+        shown.append(capsys.readouterr())
+
+    assert "best 0.000000" in "".join(shown[0])
+    assert "best 3e-17" in "".join(shown[1])
 
 
 @pytest.mark.parametrize("size", [1.0, 1e-9])

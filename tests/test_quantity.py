@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from runner import compose, run
@@ -16,6 +17,7 @@ from runner.review.figures.energy import quantity
 from runner.run.preflight import Preparation
 from runner.tracking.presentation import evaluation_table, tags
 from runner.tracking.translation import Point, Translation
+from tests.journals import evaluation, started
 from tests.tracking import made
 
 
@@ -64,7 +66,7 @@ def test_what_is_minimized_is_no_energy_in_mlflow_either(tmp_path: Path) -> None
     assert [point.value for point in points if point.key == "result/energy"] == [result.energy]
     assert [point.value for point in points if point.key == "energy/error"] == [result.error]
     assert tags(translation)["runner.quantity"] == "CVaR" == quantity(events).name
-    assert "CVaR" in evaluation_table(translation.evaluations, translation.quantity)["columns"]
+    assert "CVaR" in evaluation_table(translation)["columns"]
 
 
 def test_the_value_of_an_observable_is_no_energy_in_mlflow(tmp_path: Path) -> None:
@@ -113,3 +115,46 @@ def test_a_quantity_that_is_known_to_a_plug_in_alone_is_called_by_its_name(tmp_p
     told = quantity([RunStarted(**{**started.said(), "quantity": "infidelity"})])
 
     assert told == ("infidelity", "answer, measured afresh")
+
+
+def test_what_rounding_leaves_of_zero_is_zero_in_mlflow_and_under_the_mouse(tmp_path: Path) -> None:
+    """By hand: 3e-17 is 0 where rounding may leave 6e-14, standard errors stay; what is larger keeps its digits."""
+    began = started(experiment="vqe", rounding=6e-14, quantity="energy")
+    events = [began, evaluation(0, 3e-17, 3e-17, stddev=0.0), evaluation(1, -2e-9, -2e-9, stddev=2e-15)]
+
+    translation, points = translated(events)
+
+    told = [(point.key, point.value) for point in points]
+    assert [value for key, value in told if key == "energy/value"] == [0.0, -2e-9]
+    assert [value for key, value in told if key == "energy/stddev"] == [0.0, 2e-15]
+    shown = evaluation_table(translation)
+    assert [row[shown["columns"].index("energy")] for row in shown["data"]] == [0.0, -2e-9]
+    pytest.importorskip("plotly")
+    from runner.review.figures.interactive import convergence
+
+    texts = [text for trace in convergence(events, 0.0).data for text in trace.hovertext or ()]
+    assert any("energy 0.000000 units of H<br>energy − exact 0 units of H" in text for text in texts)
+    assert any("energy −2e-09" in text for text in texts)
+
+
+CHAIN = ("hamiltonian=heisenberg", "hamiltonian.shape=[4]")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("experiment=krylov", *CHAIN, "experiment.step=0.05"),
+        ("experiment=skqd", *CHAIN),
+        ("experiment=sqd", "hamiltonian=hydrogen", "hamiltonian.atoms=2"),
+    ],
+)
+def test_experiments_that_sample_tell_how_large_their_hamiltonian_is(words: tuple[str, ...]) -> None:
+    """By dense algebra: no energy is larger than the sum of |coefficients|, and rounding leaves 64 ε of that."""
+    config = compose(*words)
+
+    rounding = Preparation(config).rounding
+
+    assert rounding is not None
+    magnitude = rounding / (64 * 2**-52)
+    largest = abs(np.linalg.eigvalsh(config.hamiltonian.build().to_matrix())).max()
+    assert largest <= magnitude <= 40 * largest

@@ -237,3 +237,20 @@ def test_shots_that_came_out_alike_win_nothing() -> None:
     over = found(seeds, "optimizer", "seed")
     assert over.verdict.startswith("no winner: a (0) and b")
     assert [line["±"] for line in over.lines] == [None, pytest.approx(0.1 / math.sqrt(2))]
+
+
+def test_energies_that_are_zero_to_rounding_are_ranked_and_shown_as_zero() -> None:
+    """By hand: rounding leaves 6e-14 of coefficients that add up to 4; of much smaller ones 3e-17 is a value."""
+    facts = {"reference_energy": 0.0, "error": 3e-17, "rounding": 6e-14}
+    rows = [
+        row(0, "a", 1, energy=3e-17, **facts),
+        row(1, "b", 1, energy=-2e-15, **{**facts, "error": -2e-15}),
+    ]
+
+    ranked = found(rows, "optimizer")
+    true = found([{**one, "rounding": 1e-18} for one in rows], "optimizer")
+
+    assert [(line["energy"], line["error"]) for line in ranked.lines] == [(0.0, 0.0), (0.0, 0.0)]
+    assert all("rounding" not in line for line in ranked.lines)
+    assert ranked.verdict.startswith("no winner: a (0) and b (0) are equal but for rounding")
+    assert [line["energy"] for line in true.lines] == [3e-17, -2e-15]

@@ -15,9 +15,11 @@ import pytest
 
 from runner import compose, run
 from runner.__main__ import main
+from runner.display.words import row_without_residue
 from runner.record.events import ProblemPosed, Result
 from runner.record.journal import Journal, read_journal
 from runner.record.log import first
+from runner.review.figures.sweep import SweepAxes
 from runner.review.report import CAPTIONS, _table, read_table, run_page, sweep_page
 from tests.journals import evaluation, job, session, started
 
@@ -269,3 +271,26 @@ def test_what_takes_no_part_in_an_experiment_is_not_told_of_it(finished: Path) -
     assert "optimizer" in usual
     assert "ansatz efficient_su2" not in page
     assert "hamiltonian" in page
+
+
+def test_a_sweeps_page_shows_zero_where_rounding_is_all_there_is(tmp_path: Path) -> None:
+    """By hand: 3e-17 of coefficients that add up to 4 is 0, of the earlier release's run nobody knows."""
+    (tmp_path / "sweep.csv").write_text(
+        "run,seed,status,energy,error,rounding\na,1,finished,3e-17,3e-17,6e-14\nb,2,finished,-5e-17,,\n",
+        encoding="utf-8",
+    )
+
+    written = sweep_page(tmp_path).read_text(encoding="utf-8")
+
+    assert re.findall(r'<td data-name="energy" class="n">(.*?)</td>', written) == ["0", "−5e−17"]
+    assert "3e" not in re.sub(r'src="[^"]*"', "", written).partition("<table")[2].partition("</table>")[0]
+    assert "rounding" not in re.findall(r"<th[^>]*>(.*?)</th>", written)
+    pytest.importorskip("plotly")
+    from runner.review.figures.interactive import sweep_overview
+
+    rows = [row_without_residue(row) for row in read_table(tmp_path / "sweep.csv")]
+    hovers = [
+        text for trace in sweep_overview(rows, SweepAxes.of(rows)).data for text in trace.hovertext or ()
+    ]
+    assert any("energy 0.000000" in text for text in hovers)
+    assert not any("3e" in text for text in hovers)

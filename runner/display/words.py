@@ -63,6 +63,23 @@ def counts(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return [("iterations", str(iterations), "")] if iterations else []
 
 
+def but_for_residue(value: float, rounding: float) -> float:
+    """An expectation value, or a difference of two; 0 where it is no more than rounding leaves of that."""
+    return 0.0 if abs(value) <= rounding else value
+
+
+def row_without_residue(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's row of a sweep's table to be shown: by its `rounding`, which is told of numbers and not shown itself."""
+    most = _number(row.get("rounding")) or 0.0
+    return {
+        name: but_for_residue(value, most)
+        if name in (*ENERGIES, "value") and isinstance(value, float)
+        else value
+        for name, value in row.items()
+        if name != "rounding"
+    }
+
+
 def without_residue(result: Mapping[str, Any]) -> Mapping[str, Any]:
     """A result to be shown: what is no more than rounding leaves of 0, by its `rounding`, is 0, in its table too.
 
@@ -74,7 +91,7 @@ def without_residue(result: Mapping[str, Any]) -> Mapping[str, Any]:
         return result
 
     def told(value: Any) -> Any:
-        return 0.0 if isinstance(value, float) and abs(value) <= most else value
+        return but_for_residue(value, most) if isinstance(value, float) else value
 
     shown = {name: told(value) if name in ENERGIES else value for name, value in result.items()}
     table = [

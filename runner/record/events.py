@@ -442,6 +442,9 @@ class RunStarted(Event):
     quantity: str | None = None
     """What is evaluated: energy | energy + penalty | CVaR | expectation value | …; None where nothing of the kind is,
     and in earlier releases, see `runner.record.quantity`."""
+    rounding: float | None = None
+    """What rounding may leave of an expectation value that is 0, in its unit; None where nobody knows, and in earlier
+    releases."""
     files: Mapping[str, Mapping[str, str]] | None = None
     """`hamiltonian` and `ansatz` → file that it was read from → digest of its content; None: from none, or an earlier
     release, which did not tell."""

@@ -25,6 +25,7 @@ from runner.display.words import (
     energy_number,
     in_cell,
     percent,
+    row_without_residue,
     truncation_in_words,
     without_residue,
 )
@@ -227,7 +228,7 @@ def sweep_page(directory: Path, *, interactive: bool = False) -> Path:
         ConfigError: there is no sweep.csv, or plotly is needed and not installed.
     """
     plots = Plots(interactive)
-    rows = read_table(directory / "sweep.csv")
+    rows = [row_without_residue(row) for row in read_table(directory / "sweep.csv")]
     header = _header(directory)
     axes = SweepAxes.of(
         rows, energy_unit=in_words(unit_by(header.get("energy_unit"), header.get("schemas", {})))

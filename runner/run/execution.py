@@ -168,6 +168,8 @@ def run(
                 where["quantity"] = quantity
             if unit is not None:
                 where["energy_unit"] = unit
+            if (residue := preparation.rounding) is not None:
+                where["rounding"] = residue
             if read:
                 where["files"] = read
             if ignored:

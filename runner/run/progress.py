@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from runner.display.live import LiveLine, rows, terminal, value_console
 from runner.display.stream import as_text
 from runner.display.words import (
+    but_for_residue,
     clock,
     counted_up,
     counts,
@@ -238,12 +239,12 @@ class Progress(LiveLine):
                 "Ctrl-C ends it with what it has, and it can be resumed"
             )
 
-    def expect(self, max_evaluations: int | None) -> None:
-        """Say how many evaluations there will be at most."""
-        self._limit = max_evaluations
+    def expect(self, max_evaluations: int | None, *, rounding: float | None = None) -> None:
+        """Say how many evaluations there will be at most, and what may be left of an energy that is 0."""
+        self._limit, self._rounding = max_evaluations, rounding or 0.0
 
     def _energy(self, energy: float) -> str:
-        return energy_number(0.0 if abs(energy) <= self._rounding else energy)
+        return energy_number(but_for_residue(energy, self._rounding))
 
     def line(self, now: float) -> str:
         """The progress line at a moment of the monotonic clock."""

@@ -246,10 +246,15 @@ class SweepDirectory:
             return []
 
     def is_told(self, rows: Sequence[Row]) -> bool:
-        """Whether sweep.csv says of every run what is known of it; where it is in MLflow is not looked at."""
+        """Whether sweep.csv says of every run what is known of it.
+
+        Where it is in MLflow is not looked at, nor how its numbers are rounded, which earlier releases did not tell.
+        """
 
         def said(row: Mapping[str, Any]) -> dict[str, str]:
-            cells = {key: as_cell(value) for key, value in row.items() if key != "mlflow_run_id"}
+            cells = {
+                key: as_cell(value) for key, value in row.items() if key not in ("mlflow_run_id", "rounding")
+            }
             return {key: str(cell) for key, cell in cells.items() if cell not in (None, "")}
 
         return [*map(said, self.read_table())] == [*map(said, rows)]

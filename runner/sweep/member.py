@@ -46,6 +46,7 @@ LOOK = 0.1
 RESULT = (
     "status", "energy", "value", "stddev", "energy_kind", "value_kind", "reference_energy", "error", "error_sigmas",
     "exact_energy", "evaluations", "iterations", "shots", "usage_seconds", "cost", "wall_seconds", "exit_code",
+    "rounding",
 )  # fmt: skip
 """What a sweep's table shows of result.json; what was taken is that in all."""
 

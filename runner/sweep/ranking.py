@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runner.display.words import NO_SPREAD, but_for_rounding, energy_number, spreadless
+from runner.display.words import NO_SPREAD, but_for_rounding, energy_number, row_without_residue, spreadless
 from runner.run.answer import PICK
 from runner.sweep.member import Row
 
@@ -111,7 +111,8 @@ def rank(table: Sequence[Row], swept: Sequence[str]) -> Ranking | None:
         table: a row for each run.
         swept: the keys that differ.
     """
-    rows = [row for row in table if row["status"] in ("finished", "stopped") and merit(row) is not None]
+    ended = [row_without_residue(row) for row in table if row["status"] in ("finished", "stopped")]
+    rows = [row for row in ended if merit(row) is not None]
     if not rows:
         return None
     by = ENERGY

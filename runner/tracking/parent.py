@@ -7,11 +7,12 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from runner.display.command import sweep_command
-from runner.display.words import but_for_rounding
+from runner.display.words import ENERGIES, but_for_rounding, row_without_residue
 from runner.record.files import read_object, read_rows
 from runner.record.reading import check_sweep
 from runner.record.redaction import redact
@@ -131,9 +132,22 @@ def _status(counts: Mapping[str, int]) -> str:
 
 def _rows(directory: Path) -> list[dict[str, str]]:
     try:
-        return read_rows(directory / "sweep.csv")
+        rows = read_rows(directory / "sweep.csv")
     except OSError:
         return []
+    return [_without_residue(row) for row in rows]
+
+
+def _without_residue(row: Mapping[str, str]) -> dict[str, str]:
+    """A row to be shown, whose numbers are as they are written but where they are 0 to rounding."""
+    numbers: dict[str, Any] = dict(row)
+    for name in (*ENERGIES, "value", "rounding"):
+        with suppress(ValueError, KeyError):
+            numbers[name] = float(row[name])
+    return {
+        name: "0.0" if value == 0 and isinstance(value, float) else row[name]
+        for name, value in row_without_residue(numbers).items()
+    }
 
 
 def _tags(directory: Path, rows: Sequence[Mapping[str, str]]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from runner.display.command import run_command
 from runner.display.words import choices, counted, counts, energy_lines, is_sampled, outside_in_words
 from runner.hamiltonian import unit_of
 from runner.record.directory import JOURNAL
-from runner.record.events import Evaluation, RunStarted, SessionChanged
+from runner.record.events import RunStarted, SessionChanged
 from runner.record.files import read_bytes
 from runner.record.redaction import redact, redact_value
 from runner.record.result import taken_in_all
@@ -282,10 +282,10 @@ def job_table(jobs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return table(excerpt(jobs), [name for name in JOB_COLUMNS if several or name != "session"])
 
 
-def evaluation_table(evaluations: Sequence[Evaluation], quantity: str) -> dict[str, Any]:
+def evaluation_table(run: Translation) -> dict[str, Any]:
     """Evaluations as a table, in which what was evaluated is called by its name."""
-    found = table([event.said() for event in excerpt(evaluations)], EVALUATION_COLUMNS)
-    found["columns"] = [quantity if name == "energy" else name for name in found["columns"]]
+    found = table([run.shown(event) for event in excerpt(run.evaluations)], EVALUATION_COLUMNS)
+    found["columns"] = [run.quantity if name == "energy" else name for name in found["columns"]]
     return found
 
 

@@ -421,7 +421,7 @@ class RunSync:
                 copy(source, target)
             tables = {
                 "jobs.json": job_table(list(self.translation.jobs.values())),
-                "evaluations.json": evaluation_table(self.translation.evaluations, self.translation.quantity),
+                "evaluations.json": evaluation_table(self.translation),
             }
             for file, content in tables.items():
                 (folder / file).write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")

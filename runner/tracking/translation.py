@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from runner.display.words import but_for_residue
 from runner.record.events import (
     Estimate,
     Evaluation,
@@ -51,6 +52,16 @@ VALUE_METRIC = "result/value"
 
 OF_EVALUATIONS = ("evaluation/error", "objective/error")
 """Metrics that are told at the end, and are those of evaluations, which stay."""
+
+
+OF_ENERGIES = frozenset(
+    (
+        "energy/value", "energy/best", "energy/error", "objective/value", "objective/best", "objective/error",
+        "evaluation/error", "iteration/energy", "iteration/objective", "result/energy", "result/value", "result/error",
+        "result/exact_energy", "result/reference_energy",
+    )
+)  # fmt: skip
+"""Metrics that are expectation values, or differences of two: what is no more than rounding leaves of 0 is 0."""
 
 
 class Point(NamedTuple):
@@ -134,10 +145,22 @@ class Translation:
         kept = []
         for point in self._points(event):
             if math.isfinite(point.value):
-                kept.append(point)
+                kept.append(self._without_residue(point))
             else:
                 self.non_finite.append(f"{point.key}@{point.step}")
         return kept
+
+    def _without_residue(self, point: Point) -> Point:
+        return point._replace(value=self._shown(point.value)) if point.key in OF_ENERGIES else point
+
+    def _shown(self, value: Any) -> Any:
+        most = None if self.started is None else self.started.rounding
+        return but_for_residue(value, most) if most and isinstance(value, float) else value
+
+    def shown(self, event: Evaluation) -> dict[str, Any]:
+        """What an evaluation says, to be shown: what is no more than rounding leaves of 0 is 0."""
+        said = event.said()
+        return {**said, "energy": self._shown(said["energy"]), "best": self._shown(said["best"])}
 
     def _points(self, event: Event) -> Iterable[Point]:
         match event:

@@ -118,3 +118,15 @@ def test_no_run_of_a_sweep_wins_by_its_noise():
 
     assert [row for _, row in parent._judged([lucky, better])] == [better, lucky]
     assert next(row for _, row in parent._judged([lucky, {**better, "exact_energy": ""}])) is lucky
+
+
+def test_what_rounding_leaves_of_zero_is_no_number_of_a_sweeps_page(tmp_path):
+    """By hand: 3e-17 is 0 where 6e-14 may be left, and itself where a run does not tell; the file stays as it is."""
+    text = "number,run,seed,status,energy,error,rounding\n0,a,1,finished,3e-17,3e-17,6e-14\n1,b,2,finished,3e-17,,\n"
+    (tmp_path / "sweep.csv").write_text(text)
+
+    rows = parent._rows(tmp_path)
+
+    assert [(row["energy"], row["error"]) for row in rows] == [("0.0", "0.0"), ("3e-17", "")]
+    assert not any("rounding" in row for row in rows)
+    assert (tmp_path / "sweep.csv").read_text() == text

@@ -96,6 +96,12 @@ def unit(events: Events) -> str:
     return in_words(unit_of(first(events, RunStarted)))
 
 
+def residue(events: Events) -> float:
+    """What rounding may leave of an expectation value of a run that is 0; 0 where it does not tell."""
+    started = first(events, RunStarted)
+    return 0.0 if started is None else started.rounding or 0.0
+
+
 def in_words(unit: str | None) -> str:
     """A unit of energy as axes say it; None where nobody knows."""
     return "Hartree" if unit == HARTREE else unit or "units of H"

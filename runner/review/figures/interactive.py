@@ -6,7 +6,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runner.display.words import clock, energy_number
+from runner.display.words import but_for_residue, but_for_rounding, clock, energy_number
 from runner.errors import installed
 from runner.record.events import Estimate, Evaluation, JobCompleted
 from runner.record.log import of
@@ -18,6 +18,7 @@ from runner.review.figures.canvas import (
     GREY,
     Events,
     number,
+    residue,
     time_scale,
     unit,
 )
@@ -377,7 +378,7 @@ def _told(
     """Workload and evaluation → what hovering says: the jobs are those since the evaluation before."""
     spent = {(name, row.index): row.spent for name, rows in workloads.items() for row in rows}
     since: dict[str, list[JobCompleted]] = {}
-    what = quantity(events).name
+    what, most = quantity(events).name, residue(events)
     texts = {}
     for event in of(events, JobCompleted, Evaluation):
         if isinstance(event, JobCompleted):
@@ -387,9 +388,10 @@ def _told(
             origin = origins.of.get(name)
             lines = [f"<b>{_safe(name)}, evaluation {event.index + 1}</b>"]
             if energy is not None:
-                lines.append(f"{what} {_measured(energy, spread, energy_unit)}")
+                lines.append(f"{what} {_measured(but_for_residue(energy, most), spread, energy_unit)}")
                 if origin is not None and origins.exact:
-                    lines.append(f"{what} − exact {_distance(energy - origin, energy_unit)}")
+                    distance = but_for_residue(but_for_rounding(energy - origin, origin), most)
+                    lines.append(f"{what} − exact {_distance(distance, energy_unit)}")
             jobs = since.pop(name, [])
             lines += [f"job {_safe(job.job)}: {clock(job.qpu_seconds)} QPU" for job in jobs[:MOST_JOBS_NAMED]]
             if len(jobs) > MOST_JOBS_NAMED:
@@ -416,7 +418,8 @@ def _line(row: Mapping[str, Any], axes: SweepAxes) -> str:
         pick = f": {PICK}" if row.get("energy_kind") == "pick" else ""
         lines.append(f"energy {_measured(energy, spread, axes.energy_unit)}{pick}")
     if error is not None:
-        lines.append(f"energy − exact {_distance(error, axes.energy_unit)}")
+        distance = but_for_rounding(error, number(row.get("reference_energy")))
+        lines.append(f"energy − exact {_distance(distance, axes.energy_unit)}")
     lines.append(f"{row.get('evaluations')} evaluations: {_safe(row.get('reason') or row.get('status'))}")
     if usage is not None:
         lines.append(f"usage {clock(usage)}" + (f", {cost:.2f} USD" if cost is not None else ""))
