@@ -13,7 +13,7 @@ from runner.hamiltonian.sector import sector_of
 from runner.optimizer import StopOptimization
 from runner.run.answer import EXACT, MEASURED, PICK, Answer
 from runner.run.experiment import Experiment, finished_first
-from runner.run.objective import POOL, Objective, Term
+from runner.run.objective import Objective, Term
 from runner.run.problem import Reference, fit
 from runner.run.results import Outcome
 from runner.run.suitability import check_optimizer, most_evaluations
@@ -129,7 +129,7 @@ class AdaptVqe(Experiment):
         import numpy as np
 
         pool: OperatorPool = lab.prepared
-        stream, scout = lab.stream("adapt"), lab.stream(POOL, fits=True)
+        stream, scout = lab.stream("adapt"), lab.scout()
         labels = list(pool.generators)
         chosen: list[str] = []
         point = np.zeros(0)

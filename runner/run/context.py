@@ -36,7 +36,7 @@ from runner.record.events import (
     SamplesTaken,
 )
 from runner.record.redaction import redact
-from runner.record.replay import COUNTED, LEARNER, RESULTS, Record
+from runner.record.replay import COUNTED, LEARNER, POOL, RESULTS, Record
 from runner.run.ahead import Ahead
 from runner.run.allocation import AllottedShots, ShotAllocation, allocation_of
 from runner.run.answer import (
@@ -222,6 +222,13 @@ class Lab:
         stream = JobStream(self, name, rng)
         self._streams.append(stream)
         return stream
+
+    def scout(self) -> JobStream:
+        """A new stream of the jobs that measure by which operator an ansatz grows next; no answer is among theirs.
+
+        They begin only where they fit in the rest of the session.
+        """
+        return self.stream(POOL, fits=True)
 
     def allocation(self) -> ShotAllocation | None:
         """What shares shots out among bases, having learned nothing; None where every basis has as many."""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from runner.errors import NumericalError
 from runner.record.events import Evaluation, Iteration
-from runner.record.replay import POOL as POOL
 from runner.run.allocation import ShotAllocation
 from runner.run.gradient import ParameterShift, spsa_gradient, spsa_points
 from runner.run.shots import ShotChoice, highest_variance, with_shots
