@@ -261,6 +261,21 @@ def test_the_line_shows_an_energy_that_is_zero_to_rounding_as_zero() -> None:
     assert "best 0.000000" in told[1]
 
 
+def test_the_line_calls_what_is_minimized_by_its_name() -> None:
+    """A CVaR is no energy: of one workload, and of several; what is an energy needs no name there."""
+    cvar, levels, energy = Progress(None, quantity="CVaR"), Progress(None), Progress(None, quantity="energy")
+    levels.expect(None, quantity="energy + penalty")
+
+    cvar(evaluation(0, -1.5, -1.5))
+    energy(evaluation(0, -1.5, -1.5))
+    for name in ("level 0", "level 1"):
+        levels(evaluation(0, -1.5, -1.5, name))
+
+    assert "best CVaR -1.500000  session" in cvar.line(0.0)
+    assert "best -1.500000  session" in energy.line(0.0)
+    assert "level 0 energy + penalty -1.500000  level 1 energy + penalty -1.500000" in levels.line(0.0)
+
+
 def test_whoever_watches_a_run_sees_zero_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -40,7 +40,7 @@ def main(line: CommandLine) -> int:
     with Progress(None, own=False) as progress:
         for event in follow(files.journal):
             if isinstance(event, RunStarted):
-                progress.expect(most_evaluations(event), rounding=event.rounding)
+                progress.expect(most_evaluations(event), rounding=event.rounding, quantity=event.quantity)
             elif isinstance(event, SessionChanged):
                 progress.say(
                     f"session {event.session[:8]}: {event.state} at {event.time:.1f} s, {event.reason}"

@@ -431,7 +431,7 @@ class _Execution:
         progress: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
         if self.quiet is False or (self.quiet is None and notebook() is not None):
             most = self.config.experiment.most_evaluations(self.config, preparation.problem)
-            progress = line = Progress(most, rounding=preparation.rounding)
+            progress = line = Progress(most, rounding=preparation.rounding, quantity=preparation.quantity)
             self.record.listen(line, JobCompleted, Evaluation, Iteration)
         self.stop.now = JOBS
         try:

@@ -27,6 +27,7 @@ from runner.display.words import (
 )
 from runner.lazy import np, rich
 from runner.record.events import Evaluation, Event, Iteration, JobCompleted
+from runner.record.quantity import ENERGY
 from runner.run.results import RunResult
 from runner.runtime.results import DISTANCE, LEFT_OUT, TRUNCATION
 from runner.runtime.threads import Background
@@ -157,6 +158,7 @@ class Progress(LiveLine):
         console: where to, in place of standard error.
         own: the run is this process's, so that it can be known what an evaluation takes.
         rounding: what may be left of an energy that is 0, where that is known.
+        quantity: what is evaluated, where that is no energy.
     """
 
     def __init__(
@@ -166,10 +168,10 @@ class Progress(LiveLine):
         console: Console | None = None,
         own: bool = True,
         rounding: float | None = None,
+        quantity: str | None = None,
     ) -> None:
         super().__init__(console)
-        self._limit = max_evaluations
-        self._rounding = rounding or 0.0
+        self.expect(max_evaluations, rounding=rounding, quantity=quantity)
         self._own = own
         self._pace = EvaluationPace()
         self._evaluations = self._jobs = 0
@@ -239,9 +241,12 @@ class Progress(LiveLine):
                 "Ctrl-C ends it with what it has, and it can be resumed"
             )
 
-    def expect(self, max_evaluations: int | None, *, rounding: float | None = None) -> None:
-        """Say how many evaluations there will be at most, and what may be left of an energy that is 0."""
+    def expect(
+        self, max_evaluations: int | None, *, rounding: float | None = None, quantity: str | None = None
+    ) -> None:
+        """Say how many evaluations of what there will be at most, and what may be left of one that is 0."""
         self._limit, self._rounding = max_evaluations, rounding or 0.0
+        self._called = "" if quantity in (None, ENERGY) else f"{quantity} "
 
     def _energy(self, energy: float) -> str:
         return energy_number(but_for_residue(energy, self._rounding))
@@ -255,7 +260,9 @@ class Progress(LiveLine):
             return f"{jobs}{self._iteration()}session {clock(self._clock)}"
         of = f"/{self._limit}" if self._limit else ""
         best = "  ".join(
-            f"best {self._energy(energy)}" if len(self._best) == 1 else f"{name} {self._energy(energy)}"
+            f"best {self._called}{self._energy(energy)}"
+            if len(self._best) == 1
+            else f"{name} {self._called}{self._energy(energy)}"
             for name, energy in self._best.items()
         )
         text = f"evaluation {self._evaluations}{of}  {best}  session {clock(self._clock)}"

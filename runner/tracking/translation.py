@@ -151,7 +151,9 @@ class Translation:
         return kept
 
     def _without_residue(self, point: Point) -> Point:
-        return point._replace(value=self._shown(point.value)) if point.key in OF_ENERGIES else point
+        if point.key not in OF_ENERGIES or (value := self._shown(point.value)) == point.value:
+            return point
+        return point._replace(value=value)
 
     def _shown(self, value: Any) -> Any:
         most = None if self.started is None else self.started.rounding
