@@ -58,6 +58,9 @@ POOL = "pool"
 LEARNER = "noise-learner"
 """The program that learns the noise of layers, and the workload of its jobs."""
 
+_MEASURE = (RESULTS, LEARNER)
+"""The workloads of jobs that measure results, and of those that learn noise for them or for others."""
+
 _DECIDING = frozenset((RunInterrupted, RunResumed, Reserve, BudgetReached, RunEnded))
 
 
@@ -95,17 +98,24 @@ class Record:
         places, gone_on, self.left = _lasting(recorded, resumed=True)
         self._past = _streams(recorded, places)
         """Where the events of each stream are that have not been repeated yet, the next one last."""
-        measured = {place for (_, stream), past in self._past.items() if stream == RESULTS for place in past}
+        measured = {place for (_, stream), past in self._past.items() if stream in _MEASURE for place in past}
         for past in self._past.values():
             past.reverse()
         before: list[int] = []
         for place, workload, index in _jobs_done(recorded):
-            if workload == RESULTS and place not in measured and place < gone_on:
+            if place < gone_on and place not in measured and self._measures(workload, place):
                 before.append(place)
-                continue  # it measured the result of a run that goes on now
+                continue  # it measured the result of a run that goes on now, or learned noise for that
             # a job that came to its end while the session was closed is paid for as well
             self._results[workload][index] = place
-        self.measured_before = _charged_once(recorded, before, self._results.get(RESULTS, {}).values())
+        others = (place for workload in _MEASURE for place in self._results.get(workload, {}).values())
+        self.measured_before = _charged_once(recorded, before, others)
+
+    def _measures(self, workload: str, place: int) -> bool:
+        """Whether a job which is over measured a result, or learned noise for one that does, whose tags it has then."""
+        if workload != LEARNER:
+            return workload == RESULTS
+        return RESULTS in _whole(self._recorded, place)[0].tags
 
     def listen(self, listener: Listener, *facts: type[Event]) -> None:
         """Call `listener(event)` for all of these facts from now on, replayed ones included; none: for every fact.

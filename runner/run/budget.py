@@ -100,16 +100,18 @@ class MeasuredBefore:
         return cls(jobs=len(jobs), qpu_seconds=qpu, usage_seconds=usage, cost=usage * price, shots=shots)
 
 
-def in_all(kept: Iterable[Measuring], pause: float, *, several: bool) -> float:
+def in_all(kept: Iterable[Measuring], pause: float, *, several: bool, learning: float = 0.0) -> float:
     """Seconds of the session's clock that measuring all of these takes.
 
     Args:
         kept: what measuring takes, of each workload.
         pause: seconds that pass before a job begins.
         several: the lowest of several results is measured once more.
+        learning: seconds of the job that learns the noise which measuring takes; 0: there is none.
     """
     kept = list(kept)
     seconds = sum(one.seconds + 2 * pause for one in kept)
+    seconds += learning + pause if learning else 0.0
     return seconds + (max(one.seconds_again for one in kept) + pause if several and kept else 0.0)
 
 
@@ -184,7 +186,7 @@ class Spending:
             self._seconds -= seconds
 
     def shots_exceeded(
-        self, workload: str, shots: int, kept: Mapping[str, Measuring]
+        self, workload: str, shots: int, kept: Mapping[str, Measuring], learning: int
     ) -> BudgetReached | None:
         """The fact that a job of so many executions would exceed the budget of shots; None where it does not.
 
@@ -192,13 +194,14 @@ class Spending:
             workload: whose job it is.
             shots: executions of it.
             kept: workload → what measuring its result takes.
+            learning: executions of the job that learns the noise which measuring takes.
         """
         alone = workload in self._apart
         limit = self._apart[workload] if alone else self._declared
         if limit is None:
             return None
         names = [workload] if alone else [name for name in kept if name not in self._apart]
-        needed = sum(kept[name].shots for name in names if name in kept)
+        needed = learning + sum(kept[name].shots for name in names if name in kept)
         if alone and len(self._apart) > 1 and workload in kept:
             needed += kept[workload].shots_again  # the lowest of several is measured once more
         with self._lock:

@@ -17,6 +17,7 @@ from runner.declare.config import RunConfig
 from runner.declare.plain import Values
 from runner.display.words import LEFT_OUT
 from runner.errors import (
+    ConfigError,
     JournalError,
     ResumeError,
     RunnerError,
@@ -52,6 +53,7 @@ from runner.run.answer import (
     report,
 )
 from runner.run.budget import MeasuredBefore, Measuring, Spending, Spent, in_all
+from runner.run.mitigation import declared
 from runner.run.objective import EnergyFunction, JobStream, Objective, Term
 from runner.run.overlap import Overlap
 from runner.run.problem import Problem, chosen_gradient, fit
@@ -139,6 +141,10 @@ class Lab:
         """Workloads whose jobs have to fit in their session, whatever is left to be measured."""
         self._kept: dict[str, Measuring] = {}
         """Workload → what measuring its result takes."""
+        self._to_measure: dict[str, list[Pub]] = {}
+        """Workload → the PUBs by which its result is measured."""
+        self._learning: dict[str, bool] = {}
+        """Workload → whether its jobs take noise that a job learns."""
         self._mitigations: dict[str, Values] = {}
         """Workload → what is done against errors in its jobs, where that is not what the estimator declares."""
         self.mitigated: dict[str, object] = {}
@@ -483,6 +489,7 @@ class Lab:
         with self._lock:
             for stream in streams:
                 self._kept.pop(stream.name, None)
+                self._to_measure.pop(stream.name, None)
         self._reported.update((stream.name, energy) for stream in streams)
         found = [self._with_exact(stream, answers[stream.name]) for stream in streams]
         return [self._with_truncation(stream, one) for stream, one in zip(streams, found, strict=True)]
@@ -666,6 +673,7 @@ class Lab:
         if choosing is None or reporting is None:
             return
         with self._lock:
+            self._to_measure[stream.name] = objective.pubs(points[:1])
             self._kept[stream.name] = Measuring(
                 seconds=choosing[0] + reporting[0],
                 seconds_again=reporting[0],
@@ -704,18 +712,64 @@ class Lab:
             with self._lock:
                 kept = dict(self._kept)
             evaluated = [stream for stream in self._streams if stream.best.evaluation >= 0]
+            new, pause = not self.record.repeats(name), self.config.session.latency + self._queueing
             needed = partial(in_all, kept.values(), several=len(evaluated) > 1)
-            self._within_budget(name, mode, seconds, shots, kept, needed)
+            # earlier releases began jobs after which there is no room to learn noise, and these may be recorded
+            executions, learning = (
+                self._learning_then(name, mode, seconds + pause + needed(pause)) if new else (0, 0.0)
+            )
+            needed = partial(needed, learning=learning)
+            exceeded = self.spending.shots_exceeded(name, shots, kept, executions)
+            if exceeded is None and self.config.session.limits_usage:
+                exceeded = self._usage_exceeded(name, mode, seconds, needed)
+            if exceeded is not None:
+                self._stop_for(exceeded)
             # earlier releases began jobs that do not fit, and these may be recorded
-            fits = name in self._fitting and not self.record.repeats(name)
-            if self._ends_with_its_session and (kept or fits) and evaluated:
-                latency = self.config.session.latency
-                seconds_then = seconds + self._queueing + latency
-                self._within_session(name, mode, seconds_then, needed(latency + self._queueing))
+            fits = name in self._fitting and new
+            if self._ends_with_its_session and (kept or fits):
+                if evaluated:
+                    self._within_session(name, mode, seconds + pause, needed(pause))
+                elif learning:
+                    self._require_room(mode, seconds + pause, needed(pause))
         if name != RESULTS:
             self._leave(name)
         self.spending.add(name, seconds, shots)
         return not self.record.repeats(name)
+
+    def _learning_then(self, name: str, mode: Any, seconds: float) -> tuple[int, float]:
+        """Executions and QPU seconds of the jobs that learn the noise which measuring the results so far takes.
+
+        Args:
+            name: of the workload whose next job is asked about.
+            mode: where that goes, and the results are measured after it.
+            seconds: of the session that both take, nothing learned; where it ends before, they may be measured in
+                another one, in which nothing is known.
+        """
+        with self._lock:
+            pubs = [pub for found in self._to_measure.values() for pub in found]
+        if not pubs or not self._learns(RESULTS):
+            return 0, 0.0
+        session, attempt = self.config.session, self.sessions.index(mode) + 1
+        found = self._primitive(RESULTS, "estimator", attempt).learning(pubs)
+        if session.mode == "job":
+            return found
+        if self._learns(name) and self._service.submitted(LEARNER) == self._learned_before:
+            found = 0, 0.0  # the next job has it learned
+        left = mode.time_left() if session.on_expiry == "reopen" else None
+        if left is None or left >= seconds + found[1]:
+            return found
+        options = dict(self.config.estimator.options) | self.mitigation_of(RESULTS)
+        again = self._service.primitive("estimator", self._backend, options, RESULTS).learning(pubs)
+        return found[0] + again[0], found[1] + again[1]
+
+    def _learns(self, name: str) -> bool:
+        """Whether the jobs of a workload take noise that a job of this run learns."""
+        known = self._learning.get(name)
+        if known is None:
+            chosen = declared(self.mitigation_of(name))
+            known = chosen is not None and chosen.needs_noise and chosen.model is None
+            self._learning[name] = known
+        return known
 
     def _may_stop(self, name: str) -> bool:
         """Whether a job of a workload may be refused, so that results can still be measured or for a budget."""
@@ -744,29 +798,17 @@ class Lab:
                 self.sessions[number - 1].close()
         raise _LeftError("its session was closed where the run had stopped", session_ended=True)
 
-    def _within_budget(
-        self,
-        name: str,
-        mode: Any,
-        seconds: float,
-        shots: int,
-        kept: dict[str, Measuring],
-        needed: Callable[[float], float],
-    ) -> None:
-        exceeded = self.spending.shots_exceeded(name, shots, kept)
-        if exceeded is None and self.config.session.limits_usage:
-            charged, pause = self.spending.qpu_seconds, 0.0
-            if (
-                self.config.session.mode == "session"
-            ):  # is charged between jobs, and until it is closed, as well
-                others = (session.usage() or 0.0 for session in self.sessions if session is not mode)
-                charged = sum(others) + (mode.usage_ahead() or 0.0)
-                pause = self.config.session.latency
-            if not self.record.repeats(name) and (before := self.measured_before) is not None:
-                charged += before.usage_seconds
-            exceeded = self.spending.usage_exceeded(name, charged, seconds + pause, needed(pause))
-        if exceeded is not None:
-            self._stop_for(exceeded)
+    def _usage_exceeded(
+        self, name: str, mode: Any, seconds: float, needed: Callable[[float], float]
+    ) -> BudgetReached | None:
+        charged, pause = self.spending.qpu_seconds, 0.0
+        if self.config.session.mode == "session":  # is charged between jobs, and until it is closed, as well
+            others = (session.usage() or 0.0 for session in self.sessions if session is not mode)
+            charged = sum(others) + (mode.usage_ahead() or 0.0)
+            pause = self.config.session.latency
+        if not self.record.repeats(name) and (before := self.measured_before) is not None:
+            charged += before.usage_seconds
+        return self.spending.usage_exceeded(name, charged, seconds + pause, needed(pause))
 
     def _stop_for(self, exceeded: BudgetReached) -> None:
         self._expired = True
@@ -786,6 +828,20 @@ class Lab:
         else:
             why = f"the session's last {left:.0f} s are too few for the next job, of {seconds:.0f} s"
         raise StopOptimization(why, resumable=True)
+
+    def _require_room(self, mode: OpenSession, seconds: float, needed: float) -> None:
+        """Spend nothing where the session has no room for one job, learning noise and measuring what comes of it.
+
+        Raises:
+            ConfigError: it has not; another session would have none either.
+        """
+        left = mode.time_left()
+        if left is not None and left < seconds + needed:
+            raise ConfigError(
+                f"{left:.0f} s do not hold the first job, {seconds:.0f} s, and then learning noise and measuring the "
+                f"result, {needed:.0f} s; raise it, or take session.on_expiry=reopen",
+                key="session.max_time",
+            )
 
     @contextmanager
     def together(self, names: Sequence[str]) -> Iterator[Callable[..., Future[Any]]]:

@@ -324,8 +324,8 @@ class Preparation:
         """Executions and QPU seconds of the job that learns noise before the first of these jobs; 0 where none does."""
         chosen = self.mitigation
         if final:
-            # the result takes what the loop has learned
-            known = chosen is not None and chosen.needs_noise
+            # the result takes what the loop has learned in its session
+            known = chosen is not None and chosen.needs_noise and self.config.session.mode != "job"
             chosen = None if known else self.final_mitigation
         if chosen is None or not chosen.needs_noise:
             return 0, 0.0
@@ -365,6 +365,7 @@ class Preparation:
             self._require_budget(f"one {what}", points, shots, plan, problem)
         session = self.config.session
         limit = session.max_time_seconds
+        self._require_room(what, needed, plan, problem)
         needed += learning
         if limit is not None and session.mode != "job" and needed > limit:
             warnings.warn(
@@ -406,6 +407,28 @@ class Preparation:
             raise ConfigError(
                 f"{session.max_cost:g} USD are too few: {told} take {seconds * price:.2f}; raise it",
                 key="session.max_cost",
+            )
+
+    def _require_room(self, what: str, first: float, plan: CompiledPlan, problem: Problem) -> None:
+        """Refuse a session that ends before the noise which measuring the result takes is learned and it is measured.
+
+        Without that the lowest energy seen is the answer; what was learned would be paid for in vain.
+        """
+        session, limit = self.config.session, self.config.session.max_time_seconds
+        _, learning = self._learning(problem, final=True)
+        if limit is None or not learning or session.mode == "job" or session.on_expiry != "stop":
+            return
+        if self.config.estimator.precision == 0 or not self.config.experiment.optimizers_of(self.config):
+            return
+        shots = self.first_shots(plan)
+        after = learning + sum(
+            self._reckoned(problem, plan, count, shots, final=True)[1] for count in (MOST_CANDIDATES, 1)
+        )
+        if first + after > limit:
+            raise ConfigError(
+                f"{limit:g} s do not hold one {what}, {first:.1f} s, and then learning noise and measuring the result, "
+                f"{after:.1f} s; raise it, or take session.on_expiry=reopen",
+                key="session.max_time",
             )
 
     def _require_learning(self, needed: float) -> None:
