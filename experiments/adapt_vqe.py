@@ -12,7 +12,7 @@ from runner.errors import ConfigError
 from runner.hamiltonian.sector import sector_of
 from runner.optimizer import StopOptimization
 from runner.run.answer import EXACT, MEASURED, PICK, Answer
-from runner.run.experiment import Experiment, finished_first
+from runner.run.experiment import Experiment, FirstJob, finished_first, zeros
 from runner.run.objective import Objective, Term
 from runner.run.problem import Reference, fit
 from runner.run.results import Outcome
@@ -107,6 +107,17 @@ class AdaptVqe(Experiment):
         enough = max(1, round(share * len(prepared.generators)))
         declared = {item.name: getattr(self, item.name) for item in fields(self)}
         return _GrownAdaptVqe(**declared, enough=enough)
+
+    def first_job(self, config: RunConfig, prepared: OperatorPool, backend: Backend) -> FirstJob:
+        """The gradients of all operators."""
+        circuit = fit(self.grown(prepared, list(prepared.generators)), backend, config)
+        observable = _placed(prepared.hamiltonian, circuit)
+        sets = (
+            1
+            if backend.planner is None
+            else backend.planner.estimator_plan(circuit, observable).gradient_sets
+        )
+        return FirstJob(what="the gradients of the pool", pubs=zeros(circuit, observable), points=sets)
 
     def circuit_of(self, config: RunConfig, result: Values) -> QuantumCircuit:
         """As far as it had grown where the energy was measured, with an angle for each operator.

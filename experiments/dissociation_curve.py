@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.declare.checks import nearest, require_number
 from runner.errors import ConfigError
-from runner.run.experiment import Experiment, finished_first
+from runner.run.experiment import Experiment, FirstJob, finished_first
 from runner.run.objective import Term
 from runner.run.problem import Problem, chosen_gradient
 from runner.run.results import Outcome
@@ -72,6 +72,11 @@ class DissociationCurve(Experiment):
             for problem in problems:
                 chosen_gradient(config.gradient, config, backend, (problem.circuit, problem.observable))
         return problems
+
+    def first_job(self, config: RunConfig, prepared: list[Problem], backend: Backend) -> FirstJob:
+        """The first energy or gradient at the first point of the curve."""
+        first = prepared[0]
+        return FirstJob.of_minimizing(config, backend, first.circuit, first.observable)
 
     def energy_unit(self, config: RunConfig) -> str | None:
         """That of all points; None where it is what changes from one to the next, as a coupling does."""

@@ -12,7 +12,7 @@ from runner.declare.alternatives import either
 from runner.declare.checks import require_integer, require_number, require_range
 from runner.errors import ConfigError
 from runner.run.answer import EXACT, MEASURED, TRUNCATED, worth
-from runner.run.experiment import FORMAT, Experiment
+from runner.run.experiment import FORMAT, Experiment, FirstJob
 from runner.run.mitigation import declared, require_suitable
 from runner.run.problem import declared_circuit, fit
 from runner.run.results import Outcome
@@ -139,6 +139,11 @@ class Estimation(Experiment):
     def simulation(self, prepared: DeclaredPub) -> str | None:
         """As the backend says of its circuit."""
         return prepared.simulation
+
+    def first_job(self, config: RunConfig, prepared: DeclaredPub, backend: Backend) -> FirstJob:  # noqa: ARG002
+        """The only one."""
+        pub = self.known(config, prepared, None)
+        return FirstJob(what="the job", pubs=lambda _: [pub])
 
     def known(self, config: RunConfig, prepared: DeclaredPub, problem: Problem | None) -> KnownPub:  # noqa: ARG002
         """The one there is."""

@@ -13,6 +13,7 @@ from runner.declare.checks import require_range
 from runner.display.words import counted
 from runner.errors import ConfigError
 from runner.run.answer import MEASURED, TRUNCATED, worth
+from runner.run.experiment import FirstJob
 from runner.run.problem import Reference, fit
 from runner.run.results import Outcome
 from runner.subspace.krylov import (
@@ -167,6 +168,11 @@ class KrylovOverlaps(Krylov):
         circuit.h(first)
         circuit.measure_all()
         return circuit
+
+    def first_job(self, config: RunConfig, prepared: Overlaps, backend: Backend) -> FirstJob:  # noqa: ARG002
+        """Both parts of the first overlap."""
+        pair = [(circuit,) for circuit in prepared.pairs[0]]
+        return FirstJob(what="one overlap", pubs=lambda _: pair, program="sampler", shots=self.shots)
 
     def run(self, lab: Lab) -> Outcome:
         """Measure one overlap after the other; one row for the energy in the span of all states so far."""

@@ -13,7 +13,7 @@ from runner.declare.sampling import SamplerConfig
 from runner.display.words import energy_number
 from runner.errors import ConfigError
 from runner.run.answer import MEASURED, Noiseless
-from runner.run.experiment import Experiment
+from runner.run.experiment import Experiment, FirstJob, zeros
 from runner.run.problem import fit
 from runner.run.readout import calibrated, register_qubits
 from runner.run.results import Outcome
@@ -125,6 +125,14 @@ class Qaoa(SamplerConfig, Experiment):
     def own_shots(self) -> int | None:
         """As declared."""
         return self.shots
+
+    def first_job(self, config: RunConfig, prepared: SampledCost, backend: Backend) -> FirstJob | None:  # noqa: ARG002
+        """The first sampling of the cost, and those that measure the result."""
+        if self.corrects:
+            return None
+        return FirstJob(
+            what="one cost", pubs=zeros(prepared.circuit), program="sampler", shots=self.shots, measured=True
+        )
 
     def optimizers_of(self, config: RunConfig) -> list[Any]:  # noqa: ARG002
         """None of them follows a gradient: samples have none."""

@@ -13,7 +13,7 @@ from runner.declare.estimator import MAX_SHOTS
 from runner.declare.sampling import SamplerConfig
 from runner.errors import ConfigError
 from runner.run.answer import MEASURED, TRUNCATED, worth
-from runner.run.experiment import Experiment
+from runner.run.experiment import Experiment, FirstJob
 from runner.run.problem import declared_circuit, fit
 from runner.run.readout import calibrated, register_qubits
 from runner.run.results import Outcome
@@ -58,6 +58,10 @@ class Sampling(SamplerConfig, Experiment):
     def sampled_circuit(self, prepared: Any) -> Any:
         """The whole of it."""
         return prepared
+
+    def first_job(self, config: RunConfig, prepared: Any, backend: Backend) -> FirstJob | None:  # noqa: ARG002
+        """The one that samples, where none before it tells how bitstrings are misread."""
+        return None if self.corrects else FirstJob.samples(prepared, self.shots)
 
     def quantity(self, prepared: Any, problem: Problem | None) -> None:
         """Nothing but counts."""

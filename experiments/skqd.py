@@ -14,7 +14,7 @@ from runner.errors import ConfigError
 from runner.hamiltonian.lattice import product_state
 from runner.hamiltonian.physics import physics_of
 from runner.hamiltonian.sector import MAX_STATES
-from runner.run.experiment import Experiment
+from runner.run.experiment import Experiment, FirstJob
 from runner.run.problem import Reference, fit
 from runner.run.results import Outcome
 from runner.subspace.krylov import by_flips, conserved, energy_among, kept, numbers_of, reached, require
@@ -216,6 +216,10 @@ class Skqd(Krylov):
     def sampled_circuit(self, prepared: KrylovStates) -> QuantumCircuit | None:
         """The longest; None where an earlier run's shots are taken."""
         return prepared.circuits[-1] if prepared.circuits else None
+
+    def first_job(self, config: RunConfig, prepared: KrylovStates, backend: Backend) -> FirstJob | None:  # noqa: ARG002
+        """The sampling of the first state."""
+        return FirstJob.samples(prepared.circuits[0] if prepared.circuits else None, self.shots)
 
     def prepare(self, config: RunConfig, backend: Backend, problem: Problem | None) -> KrylovStates:  # noqa: ARG002
         """The measured circuits, or the earlier run's shots, and the exact energy.

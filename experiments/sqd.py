@@ -12,7 +12,7 @@ from runner.declare.estimator import MAX_SHOTS
 from runner.display.words import clock, energy_number
 from runner.errors import ConfigError
 from runner.hamiltonian.integrals import Integrals
-from runner.run.experiment import FORMAT, Experiment
+from runner.run.experiment import FORMAT, Experiment, FirstJob
 from runner.run.problem import declared_circuit, fit
 from runner.run.results import Outcome
 from runner.subspace.electrons import Among, Recovery, full, ladder, recover, require, seconds, valid
@@ -122,6 +122,10 @@ class Sqd(Experiment):
     def sampled_circuit(self, prepared: SampledElectrons) -> QuantumCircuit | None:
         """The one there is; None where an earlier run's shots are taken."""
         return prepared.circuit
+
+    def first_job(self, config: RunConfig, prepared: SampledElectrons, backend: Backend) -> FirstJob | None:  # noqa: ARG002
+        """The first that samples."""
+        return FirstJob.samples(prepared.circuit, self.shots)
 
     @property
     def recovery(self) -> Recovery:

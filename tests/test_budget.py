@@ -7,7 +7,9 @@ at most three points and one of one point, 120 000 shots and 33.5 + 12.5 = 46 s.
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -185,20 +187,31 @@ def test_a_budget_that_is_used_up_has_to_be_raised(workdir: Path) -> None:
     assert again.cost > 100
 
 
-def test_a_budget_that_not_even_one_job_fits_in_stops_the_run(workdir: Path) -> None:
-    """Nothing is known then, and what is told to be typed lets the run begin.
+def test_gradients_of_a_pool_that_do_not_fit_in_are_refused(workdir: Path) -> None:
+    """Before anything is created, with what is enough.
 
     By hand: H2's three excitations are 2 + 2 + 8 Pauli rotations, so the pool's gradients take 25 points in 5 bases.
     """
     declared = ("experiment=adapt_vqe", "hamiltonian=h2", "gradient=auto", "estimator=shots")
-    result = run(compose(*SMALL, *declared, "estimator.default_shots=1000", "optimizer.max_shots=1000"))
+    words = (*SMALL, *declared, "estimator.default_shots=1000")
+    said = "^optimizer.max_shots: 124999 are too few: the gradients of the pool take 125000; raise it$"
+    with pytest.raises(ConfigError, match=said):
+        run(compose(*words, "optimizer.max_shots=124999"), directory="run")
+    assert not Path("run").exists()
+    enough = run(compose(*words, "optimizer.max_shots=125000"), directory="run")
+    assert (enough.energy_kind, enough.shots) == ("measured", 125_000)
+
+
+def test_a_budget_that_not_even_one_job_fits_in_stops_the_run(workdir: Path) -> None:
+    """Where nobody told before: nothing is known then, and what is told to be typed lets the run begin."""
+    result = run(compose("experiment=dynamics", "session.max_cost=0.5", *SMALL[:2]))
 
     assert (result.status, result.exit_code, result.energy, result.shots) == ("stopped", 3, None, 0)
-    assert (reached(result).spent, reached(result).needed) == (0, 25 * 5 * 1000)
-    with pytest.raises(ConfigError, match=r"to go on, type more: .* optimizer\.max_shots=125000$"):
+    assert reached(result).spent == 0
+    larger = f"session.max_cost={math.ceil(reached(result).needed)}"
+    with pytest.raises(ConfigError, match=f"to go on, type more: .* {larger}$"):
         resume(result.directory)
-    again = resume(result.directory, overrides=["optimizer.max_shots=125000"])
-    assert (again.status, again.energy_kind, again.shots) == ("finished", "measured", 125_000)
+    assert (resume(result.directory, overrides=[larger]).shots or 0) > 0
 
 
 def test_racers_have_a_budget_each(workdir: Path) -> None:
@@ -221,7 +234,7 @@ def test_racers_have_a_budget_each(workdir: Path) -> None:
     [
         (("optimizer.max_shots=149999",), "149999 are too few: one energy and measuring .* take 150000"),
         (("optimizer.max_shots=0",), "optimizer.max_shots"),
-        (("session.max_cost=40",), "40 USD are too few: .* take 46.80; raise it"),
+        (("session.max_cost=40",), "40 USD are too few: .* take 46.83; raise it"),
         (("session.max_cost=-1",), "session.max_cost: must be a sum in USD above 0"),
         (("session=batch", "session.plan=open", "session.max_cost=5"), "session.max_usage=SECONDS"),
         (("session.max_usage=half",), "session.max_usage: 'half' is not a duration"),
@@ -230,8 +243,60 @@ def test_racers_have_a_budget_each(workdir: Path) -> None:
     ],
 )
 def test_what_cannot_be_kept_is_refused(typed: tuple[str, ...], said: str, workdir: Path) -> None:
-    """In one line, before anything is created. By hand: 12.5 + 33.5 + 12.5 s at 0.80 USD are 46.80 USD."""
+    """In one line, before anything is created.
+
+    By hand: 12.5 + 33.5 + 12.5 s, and three times 0.01 s between jobs, are 46.824 USD at 0.80 USD a second.
+    """
     with pytest.raises(ConfigError, match=said):
         run(compose(*SMALL, *typed), directory="run")
 
     assert not Path("run").exists()
+
+
+LEAST: dict[str, tuple[str, ...]] = {
+    "vqe": ("gradient=auto",),
+    "dissociation_curve": ("experiment.values=[0.7]", "estimator=shots", "estimator.default_shots=100"),
+    "adapt_vqe": ("gradient=auto", "experiment.max_operators=1", "optimizer.max_evaluations=1"),
+    "qaoa": ("optimizer.max_evaluations=2",),
+    "sampling": (),
+    "sqd": ("experiment.jobs=1",),
+    "skqd": ("experiment.dimension=1",),
+    "krylov": ("experiment.dimension=1",),
+    "estimation": (),
+}
+"""Experiments that say what their first job is, made small."""
+
+
+@pytest.mark.parametrize(
+    ("experiment", "key"),
+    [
+        (experiment, key)
+        for experiment in LEAST
+        for key in ("optimizer.max_shots", "session.max_cost", "session.max_usage")
+        if key.startswith("session") or experiment in ("vqe", "dissociation_curve", "adapt_vqe", "qaoa")
+    ],
+)
+def test_a_budget_below_the_first_job_is_refused_with_what_is_enough(
+    experiment: str, key: str, workdir: Path
+) -> None:
+    """What is told is enough for a run that spends something, as its journal says; one step less is refused."""
+    words = [
+        f"experiment={experiment}",
+        *LEAST[experiment],
+        *SMALL[:2],
+        "session.on_expiry=stop",
+    ]
+    with pytest.raises(ConfigError, match=rf"^{key}: .* take ([\d.]+)") as refused:
+        run(compose(*words, f"{key}=1"), directory="run")
+    told = re.search(r"take ([\d.]+)", str(refused.value))
+    assert told is not None
+    step = {"optimizer.max_shots": 1, "session.max_cost": 0.01, "session.max_usage": 0.1}[key]
+    least = float(told[1])
+    if key == "session.max_usage":
+        least, step = math.ceil(least), 1
+    with pytest.raises(ConfigError, match="raise it"):
+        run(compose(*words, f"{key}={least - step:.10g}"), directory="run")
+    assert not Path("run").exists()
+
+    result = run(compose(*words, f"{key}={least:.10g}"), directory="run")
+    assert sum(shots_of(result).values()) > 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from runner.run.context import Lab
     from runner.run.problem import Problem
     from runner.run.results import Outcome
-    from runner.services.protocol import Backend
+    from runner.services.protocol import Backend, CompiledPlan
 
     KnownPub = tuple[QuantumCircuit, Any, np.ndarray]
 
@@ -32,6 +32,63 @@ FORMAT = "--format"
 def finished_first() -> ConfigError:
     """That there is nothing to export before there is a result."""
     return ConfigError("the run has no result yet; resume it first", key="export")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstJob:
+    """What a run has to be able to pay for, or it comes to nothing."""
+
+    what: str
+    """In a few words."""
+    pubs: Callable[[int], Sequence[tuple[object, ...]]]
+    """Number of parameter sets → the PUBs of a job of so many."""
+    points: int = 1
+    """Parameter sets of the first one."""
+    program: str = "estimator"
+    """estimator | sampler."""
+    shots: int | None = None
+    """Of the Sampler's circuits; None: as the estimator has it."""
+    measured: bool = False
+    """Whether what comes of it is measured afresh afterwards, by a job that chooses and one that reports."""
+
+    @staticmethod
+    def of_minimizing(
+        config: RunConfig, backend: Backend, circuit: QuantumCircuit, observable: object
+    ) -> FirstJob:
+        """The energy or gradient that a minimization begins with, and measuring its result where shots are drawn."""
+        points = 1
+        if config.optimizer.uses_gradient and backend.planner is not None:
+            points = sets_of_a_gradient(config, backend.planner.estimator_plan(circuit, observable))
+        return FirstJob(
+            what="one gradient" if points > 1 else "one energy",
+            pubs=zeros(circuit, observable),
+            points=points,
+            measured=config.estimator.precision != 0,
+        )
+
+    @staticmethod
+    def samples(circuit: QuantumCircuit | None, shots: int | None) -> FirstJob | None:
+        """One that draws from a circuit without parameters; None where there is none."""
+        if circuit is None:
+            return None
+        return FirstJob(what="a job of samples", pubs=lambda _: [(circuit,)], program="sampler", shots=shots)
+
+
+def zeros(circuit: QuantumCircuit, *observable: object) -> Callable[[int], list[tuple[object, ...]]]:
+    """Number of parameter sets → the PUB of a circuit, and of an observable in its layout, at so many."""
+
+    def pubs(points: int) -> list[tuple[object, ...]]:
+        import numpy as np
+
+        return [(circuit, *observable, np.zeros((points, circuit.num_parameters)))]
+
+    return pubs
+
+
+def sets_of_a_gradient(config: RunConfig, plan: CompiledPlan) -> int:
+    """Parameter sets of a job that tells a gradient as declared."""
+    other = {"spsa": 3, "none": 2 * plan.num_parameters + 1}
+    return other.get(config.gradient, plan.gradient_sets)
 
 
 @dataclass(kw_only=True)
@@ -108,6 +165,16 @@ class Experiment:
         if problem is None or not self.optimizers_of(config):
             return None
         return problem.circuit, problem.observable, problem.initial_point
+
+    def first_job(self, config: RunConfig, prepared: Any, backend: Backend) -> FirstJob | None:  # noqa: ARG002
+        """What a budget has to be enough for, where that is not one point of the problem's energy; None: not known.
+
+        Args:
+            config: the declaration.
+            prepared: what `prepare` gave.
+            backend: what it is carried out on.
+        """
+        return None
 
     @property
     def own_shots(self) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from runner.record.replay import COUNTED, FUSED, IDENTITY, Record
 from runner.run.allocation import allocation_of
 from runner.run.choice import settled
 from runner.run.context import MOST_CANDIDATES, Lab
+from runner.run.experiment import sets_of_a_gradient
 from runner.run.mitigation import CORRECTED, declared, in_words, require_noise, require_suitable, sampled
 from runner.run.problem import Problem, chosen_gradient, unheard
 from runner.run.readout import require_readout
@@ -24,7 +26,7 @@ from runner.run.signals import StopFlag
 from runner.runtime.cost import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from qiskit import QuantumCircuit
 
@@ -111,6 +113,7 @@ class Preparation:
         self.prepared = config.experiment.prepare(config, self.backend, self.problem)
         self.simulation = self.simulation or config.experiment.simulation(self.prepared)
         self._check_sampled()
+        self._require_first_job()
         self.simulation = self.simulation or self._sampled_words()
 
     @property
@@ -347,8 +350,7 @@ class Preparation:
         optimizer = self.config.optimizer
         points = 1
         if optimizer.uses_gradient:
-            other = {"spsa": 3, "none": 2 * plan.num_parameters + 1}
-            points = other.get(self.config.gradient, plan.gradient_sets)
+            points = sets_of_a_gradient(self.config, plan)
         shots = self.first_shots(plan)
         _, needed = self._reckoned(problem, plan, points, shots)
         _, learning = self._learning(problem)
@@ -387,25 +389,77 @@ class Preparation:
             for count in ((MOST_CANDIDATES, 1) if after else ())
         ]
         reckoned += [self._learning(problem, final=final) for final in (False, True)[: 1 + bool(after)]]
-        executions = sum(count for count, _ in reckoned)
         told = (
             f"{what} and measuring what comes of it may" if after else what
         )  # where three candidates are chosen among
+        self._refuse_budget(told, reckoned, 1 + 2 * bool(after))
+
+    def _require_first_job(self) -> None:
+        """Refuse a budget that the first job exceeds of an experiment that says what that is.
+
+        Raises:
+            ConfigError: the run would come to nothing.
+        """
+        config, session = self.config, self.config.session
+        limited = config.optimizer.max_shots is not None or session.limits_usage
+        if not limited or self.service.cost is None:
+            return
+        first = config.experiment.first_job(config, self.prepared, self.backend)
+        if first is None:
+            return
+        sampled = first.program == "sampler"
+        reckoned = []
+        after = [(MOST_CANDIDATES, True), (1, True)] if first.measured else []
+        for points, final in [(first.points, False), *after]:
+            pubs = first.pubs(points)
+            more = config.experiment.sampler_options if sampled else self._errors(final=final)
+            options = {**config.estimator.options, **more}
+            primitive = self.service.primitive(first.program, self.backend, options, "preflight")
+            if sampled:
+                asked: dict[str, object] = {"shots": first.shots}
+            elif config.estimator.target is not None:
+                assert self.backend.planner is not None
+                asked = {
+                    "precision": self.first_shots(self.backend.planner.estimator_plan(*pubs[0][:2])) ** -0.5
+                }
+            else:
+                asked = {"precision": config.estimator.precision}
+            reckoned += [
+                (primitive.executions(pubs, **asked) or 0, primitive.seconds(pubs, **asked) or 0.0),
+                primitive.learning(pubs),
+            ]
+        told = f"{first.what} and measuring what comes of it may" if first.measured else first.what
+        self._refuse_budget(told, reckoned, 1 + len(after))
+
+    def _refuse_budget(self, told: str, reckoned: Sequence[tuple[int, float]], jobs: int) -> None:
+        """Refuse a budget that is exceeded.
+
+        Args:
+            told: by what, in words.
+            reckoned: executions and QPU seconds of its jobs.
+            jobs: how many of them there are, before each of which a session waits for its latency.
+
+        Raises:
+            ConfigError: with what is enough.
+        """
+        config = self.config
+        executions = sum(count for count, _ in reckoned)
         budget = config.optimizer.max_shots
         if budget is not None and executions > budget:
             raise ConfigError(
                 f"{budget} are too few: {told} take {executions}; raise it", key="optimizer.max_shots"
             )
-        seconds = sum(each for _, each in reckoned)
         session, price = config.session, self.service.price_per_second
+        seconds = sum(each for _, each in reckoned)
+        seconds += jobs * session.latency if session.mode == "session" else 0.0
         if session.max_usage_seconds is not None and seconds > session.max_usage_seconds:
             raise ConfigError(
-                f"{session.max_usage!r} is too little: {told} take {seconds:.1f} s; raise it",
+                f"{session.max_usage!r} is too little: {told} take {_up(seconds, 1)} s; raise it",
                 key="session.max_usage",
             )
         if session.max_cost is not None and seconds * price > session.max_cost:
             raise ConfigError(
-                f"{session.max_cost:g} USD are too few: {told} take {seconds * price:.2f}; raise it",
+                f"{session.max_cost:g} USD are too few: {told} take {_up(seconds * price, 2)}; raise it",
                 key="session.max_cost",
             )
 
@@ -461,3 +515,8 @@ class Preparation:
         fewer = max(1, int(shots * longest / needed))
         key = "estimator.default_shots" if self.config.experiment.own_shots is None else "experiment.shots"
         raise ConfigError(f"{told}; take at most {fewer} shots per basis", key=key)
+
+
+def _up(value: float, digits: int) -> str:
+    """A number rounded up, so that it is enough; what rounding left of it is none of it."""
+    return f"{math.ceil(round(value * 10**digits, 6)) / 10**digits:.{digits}f}"
