@@ -174,7 +174,9 @@ NIGHTLY = pytest.mark.nightly
         pytest.param(("experiment=adapt_vqe", "hamiltonian=h2"), marks=NIGHTLY),
         pytest.param(("experiment=adapt_vqe", "hamiltonian=lih_4q"), marks=NIGHTLY),
         pytest.param(("experiment=vqd", "hamiltonian=h2", "ansatz=uccsd", "ansatz.reps=2"), marks=NIGHTLY),
-        pytest.param(("hamiltonian=h2", "optimizer=cma_es"), marks=NIGHTLY),
+        pytest.param(
+            ("hamiltonian=h2", "ansatz=uccsd", "estimator=exact", "optimizer=cma_es"), marks=NIGHTLY
+        ),
     ],
 )
 def test_what_is_usual_is_what_a_run_takes(declared: tuple[str, ...], workdir: Path) -> None:
