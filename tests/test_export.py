@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import math
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,51 @@ def test_circuits_are_what_was_run(finished: Path, tmp_path: Path) -> None:
     assert Operator(free.assign_parameters(result["parameters"])) == Operator(
         qasm3.load(str(tmp_path / "c.qasm3"))
     )
+
+
+@pytest.mark.parametrize(
+    "names", [("b", "a"), ("a2", "a10", "a1"), ("θ", "β")], ids=lambda names: "-".join(names)
+)
+@pytest.mark.parametrize("source", ["gates", "file"])
+def test_parameters_out_of_alphabetical_order_leave_as_they_were_declared(
+    source: str, names: tuple[str, ...], workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """⟨Z⟩ of RY(θ) on a qubit is cos θ: of the exported circuits' states, and by hand of the result's parameters."""
+    gates = ",".join(f"[ry,'{name}',{qubit}]" for qubit, name in enumerate(names))
+    inputs = "".join(f"input float {name};\n" for name in names)
+    body = "".join(f"ry({name}) q[{qubit}];\n" for qubit, name in enumerate(names))
+    Path("c.qasm").write_text(
+        f'OPENQASM 3.0;\ninclude "stdgates.inc";\n{inputs}qubit[{len(names)}] q;\n{body}'
+    )
+    ansatz = {
+        "gates": ("ansatz=gates", f"ansatz.gates=[{gates}]"),
+        "file": ("ansatz=file", "ansatz.path=c.qasm"),
+    }
+    terms = [("I" * (len(names) - 1 - qubit) + "Z" + "I" * qubit, qubit + 1.0) for qubit in range(len(names))]
+    config = compose(
+        *("hamiltonian=pauli", f"hamiltonian.terms=[{','.join(f'[{t},{c}]' for t, c in terms)}]"),
+        *ansatz[source],
+        *("estimator=exact", "optimizer=nelder_mead", "optimizer.max_evaluations=9"),
+        *("tracking=off", "run.figures=false"),
+    )
+    result = run(config, directory="run")
+
+    by_hand = sum(c * math.cos(angle) for (_, c), angle in zip(terms, result.parameters, strict=True))
+    assert by_hand == pytest.approx(result.energy, abs=1e-9)
+    assert result.parameter_names == list(names)
+    operator = SparsePauliOp.from_list(terms)
+    for format, load in (("qasm2", qasm2.load), ("qasm3", qasm3.load)):
+        state = Statevector(load(exported("run", format, "--bound")))
+        assert state.expectation_value(operator).real == pytest.approx(result.energy, abs=1e-9)
+    for words, values in ((["--bound"], []), ([], result.parameters)):
+        with open(exported("run", "qpy", *words), "rb") as file:
+            state = Statevector(qpy.load(file)[0].assign_parameters(values))
+        assert state.expectation_value(operator).real == pytest.approx(result.energy, abs=1e-9)
+    free = Path(exported("run", "qasm3")).read_text()
+    assert re.findall(r"(?m)^input float\[64\] (\S+);$", free) == list(names)
+    for format in ("evaluations", "openfermion", "csv"):
+        assert Path(exported("run", format)).stat().st_size > 0
+    assert capsys.readouterr().err == ""
 
 
 def test_openqasm_that_nothing_reads_is_not_written(
@@ -284,7 +330,7 @@ def test_an_export_is_what_was_declared_and_says_what_it_holds(
 
 def exported(directory: str, format: str, *flags: str) -> str:
     """A file that an export went into."""
-    target = f"{directory}.{format}"
+    target = f"{directory}{''.join(flags)}.{format}"
     assert main(["export", directory, f"--format={format}", "-o", target, *flags]) == 0
     return target
 

@@ -154,6 +154,22 @@ def _blanked(match: re.Match[str]) -> str:
     return re.sub(r"[^\n]", " ", match[0])
 
 
+def program_of(circuit: QuantumCircuit) -> str:
+    """The circuit in OpenQASM 3, its inputs called and ordered as they were declared.
+
+    Raises:
+        QASM3ExporterError: the language cannot say it.
+    """
+    from qiskit import qasm3
+
+    text: str = qasm3.dumps(engine.with_names(circuit))
+    names = engine.names_of(circuit)
+    if sorted(re.findall(r"(?m)^input .* (\S+);$", text)) != sorted(names):
+        return text
+    declared = iter(names)
+    return re.sub(r"(?m)^(input .* )\S+;$", lambda found: f"{found[1]}{next(declared)};", text)
+
+
 def load_qasm(program: SourceText) -> QuantumCircuit:
     """The circuit of a program; it may include the standard gates, and files that lie beside it.
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.ansatz.openqasm import SourceText, load_qasm
+from runner.ansatz.openqasm import SourceText, load_qasm, program_of
 from runner.declare.checks import require_choice
 from runner.declare.composer import restore
 from runner.declare.files import fingerprint
@@ -137,7 +137,7 @@ def _same(circuit: QuantumCircuit, hamiltonian: SparsePauliOp, problem: ProblemP
 
     written = problem.program("declared")
     try:
-        changed = written is not None and written != qasm3.dumps(circuit)
+        changed = written is not None and written != program_of(circuit)
     except qasm3.QASM3ExporterError:  # that of the run could be written
         changed = True
     if changed:
@@ -186,9 +186,7 @@ def _qasm2(circuit: QuantumCircuit) -> bytes:
 
 
 def _qasm3(circuit: QuantumCircuit) -> bytes:
-    from qiskit import qasm3
-
-    return _text(qasm3.dumps, circuit, "OpenQASM 3", "qpy")
+    return _text(program_of, circuit, "OpenQASM 3", "qpy")
 
 
 def _text(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from runner import engine
+from runner.ansatz.openqasm import program_of
 from runner.declare.config import RunConfig
 from runner.engine import memory
 from runner.errors import ConfigError, in_words
@@ -172,23 +172,18 @@ def _describe(circuit: QuantumCircuit) -> dict[str, object]:
         "depth": circuit.depth(),
         "two_qubit_gates": circuit.num_nonlocal_gates(),
         "gates": circuit.size(),
-        "qasm": _program(circuit) if circuit.size() <= MAX_WRITTEN_GATES else None,
+        "qasm": _written(circuit) if circuit.size() <= MAX_WRITTEN_GATES else None,
     }
 
 
-def _program(circuit: QuantumCircuit) -> str | None:
-    """The circuit in OpenQASM 3, its inputs called and ordered as they were declared; None where it cannot be said."""
+def _written(circuit: QuantumCircuit) -> str | None:
+    """The circuit in OpenQASM 3; None where that cannot say it, as an inverse that is not worked out."""
     from qiskit import qasm3
 
     try:
-        text: str = qasm3.dumps(engine.with_names(circuit))
-    except qasm3.QASM3ExporterError:  # an inverse that is not worked out, say
+        return program_of(circuit)
+    except qasm3.QASM3ExporterError:
         return None
-    names = engine.names_of(circuit)
-    if sorted(re.findall(r"(?m)^input .* (\S+);$", text)) != sorted(names):
-        return text
-    declared = iter(names)
-    return re.sub(r"(?m)^(input .* )\S+;$", lambda found: f"{found[1]}{next(declared)};", text)
 
 
 def declared_circuit(config: RunConfig, *, measured: bool = False) -> tuple[QuantumCircuit, np.ndarray]:
