@@ -22,7 +22,7 @@ from runner.cli.list import existing
 from runner.cli.verb import CONFIG_DIR, Argument, CommandLine, Verb
 from runner.declare.checks import require_choice
 from runner.declare.composer import declare
-from runner.errors import ConfigError, Interrupted, RunnerError
+from runner.errors import ConfigError, Interrupted, RunnerError, StorageError
 from runner.tracking import attended, views
 from runner.tracking.report import UploadState
 
@@ -101,6 +101,7 @@ def main(line: CommandLine) -> int:
     address, words = _address(line.settings)
     address.check()
     config = _store(line.paths, words, line.config_dirs)
+    _make_whole(config)
     port = address.choose_port()
     with (
         _signals_stop(),
@@ -109,8 +110,7 @@ def main(line: CommandLine) -> int:
     ):
         if not _answers(address.host, port, server):
             output.seek(0)
-            last = output.read().decode(errors="replace").strip().splitlines()[-1:]
-            raise RunnerError(f"MLflow did not start: {last[0] if last else 'no answer'}")
+            raise _not_started(config, output.read().decode(errors="replace"))
         for page, what in _pages(address.host, port, line.paths):
             print(f"http://{address.host}:{port}/#{page}   {what}", flush=True)
         return server.wait()
@@ -209,6 +209,32 @@ def _store(paths: list[str], words: list[str], config_dirs: list[str]) -> Tracki
         if not path.is_file():
             raise ConfigError(f"there is no {path} yet; run something first", key="tracking.uri")
     return config
+
+
+def _make_whole(config: TrackingConfig) -> None:
+    """Put right a store whose tables somebody was killed over, as a run does before it records something.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    from runner.tracking.store import StoreError, absolute, made_whole
+
+    try:
+        note = made_whole(absolute(config.uri), config.artifacts)
+    except StoreError as error:
+        raise StorageError(str(error)) from error
+    if note:
+        print(note, flush=True)
+
+
+def _not_started(config: TrackingConfig, output: str) -> RunnerError:
+    """Why the server has ended, as it says itself."""
+    from runner.tracking.store import absolute, half_changed
+
+    if (known := half_changed(absolute(config.uri), output)) is not None:
+        return StorageError(str(known))
+    last = output.strip().splitlines()[-1:]
+    return RunnerError(f"MLflow did not start: {last[0] if last else 'no answer'}")
 
 
 @contextlib.contextmanager

@@ -382,10 +382,49 @@ def _set_up(path: Path, uri: str, folder: Path) -> str:
     return f"{path} was left half made by a process that was killed; it held nothing and is now {aside}"
 
 
+def made_whole(uri: str, artifacts: str) -> str:
+    """Give a store in a file its tables before somebody else opens it; what is to be told of that, or nothing.
+
+    Args:
+        uri: its address, see `absolute`.
+        artifacts: folder for files.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    if not uri.startswith("sqlite"):
+        return ""
+    path = _database(uri)
+    if not (tables.is_lacking(path) or tables.is_half_made(path)):
+        return ""  # which takes no time, while loading MLflow takes seconds
+    load(uri)
+    with _alone(uri):
+        return _set_up(path, reachable(uri), Path(artifacts).absolute())
+
+
+def half_changed(uri: str, said: str) -> StoreError | None:
+    """What to do where somebody was killed while a store's tables were brought up to date; None where it is not that.
+
+    Args:
+        uri: of the store.
+        said: what MLflow says of it.
+    """
+    line = next((line for line in said.splitlines() if re.search(_HALF_CHANGED, line)), None)
+    if line is None or not uri.startswith("sqlite"):
+        return None
+    return _told_half_changed(_database(uri), RuntimeError(line.strip()))
+
+
+_HALF_CHANGED = r"already exists|duplicate column|_alembic_tmp_"
+
+
 def _half_changed(path: Path, error: Exception) -> Exception:
     """The error itself, or what to do where somebody was killed while the tables were brought up to date."""
-    if not re.search(r"already exists|duplicate column|_alembic_tmp_", str(error).partition("\n")[0]):
-        return error
+    first = str(error).partition("\n")[0]
+    return _told_half_changed(path, error) if re.search(_HALF_CHANGED, first) else error
+
+
+def _told_half_changed(path: Path, error: Exception) -> StoreError:
     return StoreError(
         f"the tables of {path} are half changed ({_one_line(error)}) and something may be recorded in it, so it is "
         f"left as it is; put a copy from before in its place, or move it away: syncing again makes a new one, and "

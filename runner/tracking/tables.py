@@ -30,6 +30,20 @@ def is_lacking(path: Path) -> bool:
     return not path.exists() or path.stat().st_size == 0
 
 
+def is_half_made(path: Path) -> bool:
+    """Whether there are tables of MLflow's, and nothing in any of them: not even the experiment that comes first."""
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            found = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+            names = {name for (name,) in found if not name.startswith("sqlite_")}
+            filled = {
+                name for name in names if database.execute(f'SELECT 1 FROM "{name}" LIMIT 1').fetchone()
+            }
+    except sqlite3.Error:  # locked, damaged, or no database: somebody else's matter
+        return False
+    return {"alembic_version", "experiments", "runs"} <= names and filled <= BY_THEMSELVES
+
+
 def make(path: Path, uri: str, fill: Callable[[str], None]) -> None:
     """Make a store where there is none; a kill leaves none, and the next attempt removes what it began.
 
@@ -58,7 +72,7 @@ def move_aside(path: Path) -> Path | None:
     """
     place = path.resolve()
     seen = _state(place)
-    if not _is_half_made(place):
+    if not is_half_made(place):
         return None
     time.sleep(STILL)  # a server of MLflow's own knows nothing of our lock
     if _state(place) != seen:
@@ -77,17 +91,3 @@ def move_aside(path: Path) -> Path | None:
 def _state(path: Path) -> tuple[int, int]:
     status = path.stat()
     return status.st_mtime_ns, status.st_size
-
-
-def _is_half_made(path: Path) -> bool:
-    """Whether there are tables of MLflow's, and nothing in any of them: not even the experiment that comes first."""
-    try:
-        with contextlib.closing(sqlite3.connect(path)) as database:
-            found = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-            names = {name for (name,) in found if not name.startswith("sqlite_")}
-            filled = {
-                name for name in names if database.execute(f'SELECT 1 FROM "{name}" LIMIT 1').fetchone()
-            }
-    except sqlite3.Error:  # locked, damaged, or no database: somebody else's matter
-        return False
-    return {"alembic_version", "experiments", "runs"} <= names and filled <= BY_THEMSELVES

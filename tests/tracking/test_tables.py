@@ -140,3 +140,46 @@ def test_half_changed_tables_with_a_run_are_told_with_what_to_do(tmp_path: Path,
     assert "\n" not in report.message
     with closing(sqlite3.connect(path)) as store:
         assert store.execute("SELECT name FROM runs").fetchall() == [("b",)]
+
+
+def opened(uri: str, folder: Path, lines: int) -> tuple[list[str], str, int]:
+    """What `ui` prints first, what it says of errors, and how it ends: as told, after so many lines, or by itself."""
+    command = [sys.executable, "-m", "runner", "ui", f"tracking.uri={uri}", f"tracking.artifacts={folder}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as pages:
+        assert pages.stdout is not None
+        assert pages.stderr is not None
+        said = [pages.stdout.readline() for _ in range(lines)]
+        pages.terminate()
+        return said, pages.stderr.read(), pages.wait(60)
+
+
+def test_ui_opens_a_store_that_was_left_half_made(tmp_path: Path, empty_store: Put) -> None:
+    """As a run does: the file is moved aside as it was, that is said, and MLflow's pages are of a new one."""
+    path = tmp_path / "mlflow.db"
+    half_made(path, empty_store)
+    was = path.read_bytes()
+    (note, address), _, _ = opened(f"sqlite:///{path}", tmp_path / "artifacts", 2)
+
+    assert note.startswith(
+        f"{path} was left half made by a process that was killed; it held nothing and is now"
+    )
+    assert address.startswith("http://127.0.0.1:")
+    assert Path(f"{path}.half-made").read_bytes() == was
+    with closing(sqlite3.connect(path)) as store:
+        assert store.execute("SELECT name FROM experiments").fetchall() == [("Default",)]
+
+
+def test_ui_tells_what_to_do_with_half_changed_tables(tmp_path: Path, empty_store: Put) -> None:
+    """MLflow's server ends with a page of text; of that one line is told, and the file keeps what it holds."""
+    path = tmp_path / "mlflow.db"
+    half_made(path, empty_store)
+    with closing(sqlite3.connect(path)) as store:
+        store.execute("INSERT INTO runs (run_uuid, name) VALUES ('a', 'b')")
+        store.commit()
+    _, said, code = opened(f"sqlite:///{path}", tmp_path / "artifacts", 1)
+
+    assert code == 5
+    assert said.startswith(f"error: the tables of {path} are half changed (")
+    assert said.count("\n") == 1
+    with closing(sqlite3.connect(path)) as store:
+        assert store.execute("SELECT name FROM runs").fetchall() == [("b",)]
