@@ -18,6 +18,7 @@ from runner.errors import ConfigError
 from runner.record.events import JobCompleted, JobSubmitted
 from runner.record.journal import read_journal
 from runner.record.log import of
+from runner.record.replay import LEARNER
 from runner.review.figures.mitigation import extrapolation
 from runner.run.execution import resume
 from runner.run.mitigation import Added, measured
@@ -277,6 +278,28 @@ def test_a_forecast_has_learned_what_the_run_will_learn(cancelled: RunResult) ->
     assert cancelled.mitigation is not None
     assert found.mitigation["qpu_seconds"] == pytest.approx(cancelled.mitigation["qpu_seconds"], rel=0.05)
     assert columns(str(cancelled.directory))[0].retimed.qpu_seconds == pytest.approx(cancelled.qpu_seconds)
+
+
+@pytest.mark.parametrize(("mode", "evaluations"), [("premium", 14), ("batch", 14), ("premium", 500)])
+def test_each_session_learns_and_a_forecast_counts_that(workdir: Path, mode: str, evaluations: int) -> None:
+    """As many jobs that learn as sessions, by the journal; what is charged is what the forecast said, within 5 %.
+
+    Of 500 evaluations more than are rehearsed one by one elsewhere.
+    """
+    words = (f"session={mode}", "session.max_time=25", "session.on_expiry=reopen")
+    config = compose(*LEARNS, *words, f"optimizer.max_evaluations={evaluations}", "experiment=vqe")
+    found, spent = forecast(config), run(config, directory="run")
+    jobs = [
+        job for job in of(read_journal("run/journal.jsonl").events, JobSubmitted) if job.program == LEARNER
+    ]
+
+    assert spent.mitigation is not None
+    assert found.mitigation is not None
+    assert len(jobs) == len(spent.session_ids) > 1
+    learned = spent.mitigation["learning"]["qpu_seconds"]
+    assert learned == pytest.approx(len(jobs) * (2 + 19 * 8 * 256 * 255e-6), rel=0.1)
+    assert found.usage_seconds == pytest.approx(spent.usage_seconds, rel=0.05)
+    assert found.mitigation["qpu_seconds"] == pytest.approx(spent.mitigation["qpu_seconds"], rel=0.05)
 
 
 @pytest.mark.parametrize("after", [1, *(pytest.param(count, marks=pytest.mark.nightly) for count in (0, 3))])

@@ -28,10 +28,10 @@ from runner.errors import RunnerError
 from runner.optimizer import Candidate, OptimizerConfig, OptimizerResult
 from runner.optimizer.nft import NFT
 from runner.record.events import Candidates, Evaluation, Event, JobCompleted, JobSubmitted, SessionChanged
-from runner.record.replay import Record
+from runner.record.replay import LEARNER, Record
 from runner.run.answer import Noiseless
 from runner.run.context import Lab
-from runner.run.mitigation import CALIBRATION
+from runner.run.mitigation import CALIBRATION, declared
 from runner.run.objective import JobStream
 from runner.runtime.cost import CostModel, Work
 from runner.whatif.usual import usual_evaluations
@@ -480,6 +480,8 @@ class RehearsalLab(ForecastLab):
         rehearsed = min(budget or REHEARSED, REHEARSED, max(self._left, SHORTEST))
         if self.limited_by(stream, optimizer):  # where that ends it is looked for, not reckoned
             rehearsed = budget = min(budget or BUDGETED, BUDGETED)
+        elif self._learns_anew:  # and so is how many sessions begin with that
+            rehearsed = min(budget or REHEARSED, BUDGETED)
         notes.mark_at[stream.name] = tally.evaluations + rehearsed / 2
         notes.marks.pop(stream.name, None)
         found, evaluations = self._use_up(stream, optimizer, rehearsed, **more)
@@ -492,9 +494,19 @@ class RehearsalLab(ForecastLab):
             if len(notes.tallies) > 1:  # others run at the same time, but not on the QPU
                 skipped.end = skipped.qpu_seconds + skipped.jobs * self.config.session.latency
             self.skipped.add(skipped)
+            if self._learns_anew:
+                learned = notes.tallies[LEARNER].more(Tally(), (budget - evaluations) / evaluations)
+                self.skipped.add(replace(learned, end=learned.qpu_seconds))
         if self.config.estimator.precision != 0:
             self._propose_all(stream, optimizer)
         return found
+
+    @property
+    def _learns_anew(self) -> bool:
+        """Whether noise is learned again in each session that follows on one that has ended."""
+        session, chosen = self.config.session, declared(self.config.estimator.mitigation)
+        learns = chosen is not None and chosen.needs_noise and chosen.model is None
+        return learns and session.mode != "job" and session.on_expiry == "reopen"
 
     def _propose_all(self, stream: JobStream, optimizer: OptimizerConfig) -> None:
         """Let NFT's lowest evaluation be another point than its answer, as with shot noise it mostly is."""
@@ -533,15 +545,15 @@ class RehearsalLab(ForecastLab):
     def _use_up(
         self, stream: JobStream, optimizer: OptimizerConfig, budget: int, **more: Any
     ) -> tuple[OptimizerResult, int]:
-        declared = replace(optimizer, target_energy=None, max_evaluations=budget)
-        if isinstance(declared, NFT):
-            declared = replace(declared, sweeps=None)  # they bound the budget
+        shortened = replace(optimizer, target_energy=None, max_evaluations=budget)
+        if isinstance(shortened, NFT):
+            shortened = replace(shortened, sweeps=None)  # they bound the budget
         stream.pursue(more["energy"])
         known, proposed = stream.candidates, stream.candidates
         evaluations = steps = 0
         while True:
             stream.candidates = list(known)
-            found = super().minimize(stream, declared, **more)
+            found = super().minimize(stream, shortened, **more)
             stream.candidates = proposed = stream.candidates if found.evaluations else proposed
             evaluations += found.evaluations
             steps += found.iterations
@@ -552,4 +564,4 @@ class RehearsalLab(ForecastLab):
             done = budget is None or found.resumable or not found.evaluations
             if done or min(left.values()) < 1 or left["max_evaluations"] < TOO_FEW:
                 return found, evaluations
-            declared = replace(declared, **left)
+            shortened = replace(shortened, **left)
