@@ -8,7 +8,14 @@ from runner.lazy import face
 
 if TYPE_CHECKING:
     from runner.engine.circuits import dissect, without_final_measurements
-    from runner.engine.classification import NAMES, classify, in_order, names_of, with_names
+    from runner.engine.classification import (
+        NAMES,
+        classify,
+        in_order,
+        names_of,
+        require_known,
+        with_names,
+    )
     from runner.engine.duration import misaligned_delay
     from runner.engine.engine import Engine
     from runner.engine.estimator import EstimatorNumbers, EstimatorPlan
@@ -50,6 +57,7 @@ __all__ = [
     "observables_array",
     "pauli_terms",
     "require_extent",
+    "require_known",
     "shares_of",
     "variance_bounds",
     "why_not",
@@ -86,6 +94,7 @@ __getattr__ = face(
         "ProductStates": "structure",
         "Propagated": "structure",
         "require_extent": "extent",
+        "require_known": "classification",
         "shares_of": "reading",
         "variance_bounds": "observables",
         "why_not": "schedule",

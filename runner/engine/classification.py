@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,7 +17,7 @@ from qiskit.circuit import (
     QuantumCircuit,
 )
 
-from runner.engine.circuits import CHANNELS, Anatomy, dissect
+from runner.engine.circuits import CHANNELS, Anatomy, dissect, written_out
 from runner.engine.executed import definition_of, matrix_of
 from runner.engine.frequencies import frequencies
 from runner.errors import ConfigError
@@ -93,13 +93,27 @@ class Classification:
         Raises:
             ConfigError: an opaque gate is used.
         """
-        unknown = [name for name in self.opaque if name not in natives]
-        if unknown:
-            subject = "" if key else "the circuit "
-            raise ConfigError(
-                f"{subject}uses the opaque gate {unknown[0]!r}, which has no definition; define it, or take it out",
-                key=key,
-            )
+        _require_known(self.opaque, natives, key)
+
+
+def require_known(circuit: QuantumCircuit, natives: Any = (), *, key: str | None = None) -> None:
+    """The same of a circuit of which nothing else is asked, without taking it apart.
+
+    Raises:
+        ConfigError: an opaque gate is used, or the circuit has too many instructions.
+    """
+    written_out(circuit)
+    _require_known(_opaque(circuit, {}), natives, key)
+
+
+def _require_known(opaque: Iterable[str], natives: Any, key: str | None) -> None:
+    unknown = next((name for name in opaque if name not in natives), None)
+    if unknown is not None:
+        subject = "" if key else "the circuit "
+        raise ConfigError(
+            f"{subject}uses the opaque gate {unknown!r}, which has no definition; define it, or take it out",
+            key=key,
+        )
 
 
 def classify(

@@ -212,12 +212,12 @@ def fit(circuit: QuantumCircuit, backend: Backend, config: RunConfig) -> Quantum
         ConfigError: an opaque gate is used, the backend has too few qubits, Qiskit's transpiler fails for it, or it is
             not to be transpiled and no ISA circuit.
     """
-    found = engine.classify(circuit)
-    found.require_known(backend.target.operation_names, key="ansatz")
+    engine.require_known(circuit, backend.target.operation_names, key="ansatz")
     if config.backend.engine == "ffsim":
         return circuit  # in gates that no instruction set has, and of qubits that no state vector has
     available = backend.target.num_qubits
     if available is not None and circuit.num_qubits > available:
+        found = engine.classify(circuit)
         if backend.ideal and (len(found.used) <= available or _narrow(circuit, config.backend)):
             return _rewritten(circuit, backend, config)
         if backend.ideal:
