@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runner.errors import ConfigError
+from runner.errors import ConfigError, ConfigWarning
 from tests.choices import choice
 from tests.damage import refused_and_right
 
@@ -163,6 +163,27 @@ def written(radical, kind: str) -> str:
         header = "&FCI NORB=6,NELEC=3,MS2=1,UHF=.TRUE., /"
         return numbered(one, two, core, header, lambda i: 2 * i + 1, lambda i: 2 * i + 2)
     return numbered(one, two, core, "&FCI NORB=3,NELEC=3,MS2=1, &END", lambda i: i + 1, lambda i: i + 4)
+
+
+def test_parted_levels_are_warned_of_and_declared_orbitals_hold_their_electrons(tmp_path: Path) -> None:
+    """PySCF's integrals of LiH, whose π pair is orbitals 3 and 4, and its CASCI on orbitals sorted by `sort_mo`."""
+    molecule = pyscf.gto.M(atom="Li 0 0 0; H 0 0 1.6", basis="sto-3g", verbose=0)
+    field = pyscf.scf.RHF(molecule).run()
+    pyscf.tools.fcidump.from_scf(field, str(tmp_path / "x"))
+    method = pyscf.mcscf.CASCI(field, 2, 2)
+    expected = method.kernel(method.sort_mo([1, 3], base=0))[0]
+    declared = choice(
+        "hamiltonian",
+        "file",
+        path=str(tmp_path / "x"),
+        frozen_core=1,
+        active_space=[2, 2],
+        active_orbitals=[0, 2],
+    )
+    with pytest.warns(ConfigWarning, match=r"one energy, 0\.1\d+ Hartree \(3 is active, 4 is left out, "):
+        hamiltonian = declared.build()
+
+    assert hamiltonian.physics.reference_energy == pytest.approx(expected, abs=1e-8)
 
 
 @pytest.mark.parametrize("kind", ["blocks", "alternating", "counted on"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from qiskit.quantum_info import SparsePauliOp
 
-from runner.errors import ConfigError
+from runner.errors import ConfigError, ConfigWarning
 from runner.hamiltonian.fermion import MAPPERS, ladder, product, remap
 from runner.hamiltonian.molecule import HydrogenChain, MoleculeGeometry
 from runner.hamiltonian.sector import sector_energy
@@ -182,6 +182,7 @@ def test_without_the_extra_the_remedy_is_told(monkeypatch):
         ({"spin": -1}, "hamiltonian.spin: must be at least 0"),
         ({"active_space": [2]}, "hamiltonian.active_space: must be"),
         ({"active_space": [2, 2], "active_orbitals": [0]}, "hamiltonian.active_orbitals: has 1 orbitals"),
+        ({"active_space": [2, 2], "active_orbitals": [1, 1]}, "hamiltonian.active_orbitals: names one twice"),
         ({"active_space": [2, 0]}, r"hamiltonian.active_space\[1\]: must be at least 1"),
     ],
 )
@@ -217,6 +218,110 @@ def test_an_open_shell_keeps_its_unpaired_electrons() -> None:
     assert built.physics.electrons == (4, 2)
     expected = mcscf.CASCI(scf.RHF(molecule).run(), 4, 6).kernel()[0]
     assert built.physics.reference_energy == pytest.approx(expected, abs=1e-7)
+
+
+LIH, WATER = "Li 0 0 0; H 0 0 1.6", "O 0 0 0; H 0 0.757797 0.586749; H 0 -0.757797 0.586749"
+
+
+@pytest.mark.filterwarnings("ignore::runner.errors.ConfigWarning")
+@pytest.mark.parametrize(
+    ("atoms", "space", "orbitals", "core", "spin"),
+    [
+        (LIH, [4, 3], [1, 2, 3], 0, 0),
+        (LIH, [2, 2], [0, 1], 0, 0),
+        (LIH, [2, 2], [2, 3], 0, 0),
+        (LIH, [2, 2], [0, 4], 1, 0),
+        (WATER, [4, 3], [2, 4, 5], 1, 0),
+        ("O 0 0 0; O 0 0 1.2", [6, 4], [4, 5, 6, 7], 0, 2),
+        ("O 0 0 0; O 0 0 1.2", [4, 3], [4, 5, 7], 2, 2),
+    ],
+)
+def test_active_orbitals_hold_the_electrons_that_are_declared(atoms, space, orbitals, core, spin):
+    """PySCF's CASCI on orbitals sorted by `sort_mo`, which counts all of them; frozen ones are not counted here."""
+    gto, scf, mcscf = (pytest.importorskip(f"pyscf.{name}") for name in ("gto", "scf", "mcscf"))
+    pytest.importorskip("qiskit_nature")
+    built = MoleculeGeometry(
+        name="m",
+        geometry=atoms,
+        spin=spin,
+        frozen_core=core > 0,
+        active_space=space,
+        active_orbitals=orbitals,
+    ).build()
+    method = mcscf.CASCI(
+        scf.RHF(gto.M(atom=atoms, basis="sto3g", spin=spin, verbose=0)).run(), space[1], space[0]
+    )
+    expected = method.kernel(method.sort_mo([core + orbital for orbital in orbitals], base=0))[0]
+
+    assert built.physics.reference_energy == pytest.approx(expected, abs=1e-7)
+    assert sum(built.physics.electrons) == space[0]
+    assert built.physics.electrons[0] - built.physics.electrons[1] == spin
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"geometry": LIH, "active_orbitals": [2, 3]}, "active_orbitals: leaves orbital 1 empty, unlike"),
+        (
+            {"geometry": LIH, "active_orbitals": [0, 1]},
+            "active_orbitals: keeps orbital 2 doubly occupied, unlike",
+        ),
+        (
+            {"geometry": LIH, "active_orbitals": [5, 1]},
+            r"\[5, 1\] are filled from the first .* write \[1, 5\]",
+        ),
+        ({"geometry": "N 0 0 0; N 0 0 1.3"}, r"one energy, -0.45\d+ Hartree \(5 is core, 6 is active, "),
+        ({"geometry": "N 0 0 0; N 0 0 1.3"}, r"one energy, 0.20\d+ Hartree \(7 is active, 8 is left out, "),
+    ],
+)
+def test_an_active_space_that_may_not_be_meant_is_warned_of(changes, message):
+    """LiH has occupied orbitals 0 and 1 of six; N2 has its π pairs at 5, 6 and 7, 8 (PySCF's orbital energies)."""
+    pytest.importorskip("pyscf")
+    pytest.importorskip("qiskit_nature")
+    with pytest.warns(ConfigWarning, match=message):
+        MoleculeGeometry(name="m", active_space=[2, 2], **changes).build()
+
+
+def test_whole_levels_are_not_warned_of(recwarn):
+    """All four π electrons of N2 in both pairs; with the core frozen too, and LiH without its empty π pair."""
+    pytest.importorskip("pyscf")
+    pytest.importorskip("qiskit_nature")
+    for frozen in (False, True):
+        MoleculeGeometry(
+            name="m", geometry="N 0 0 0; N 0 0 1.3", active_space=[4, 4], frozen_core=frozen
+        ).build()
+    MoleculeGeometry(name="m", **GEOMETRIES["lih_4q"]).build()
+
+    assert not [one for one in recwarn if issubclass(one.category, ConfigWarning)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"active_space": [2, 2], "active_orbitals": [1, 9]},
+            "active_orbitals: names 9, and they are 0 to 5; ",
+        ),
+        (
+            {"active_space": [2, 2], "active_orbitals": [1, 5], "frozen_core": True},
+            "active_orbitals: names 5, and they are 0 to 4, frozen ones not counted; ",
+        ),
+        (
+            {"active_space": [2, 9]},
+            r"active_space: is \[2, 9\], and 2 electrons take 1 to 5 .*give e.g. \[2, 5\]",
+        ),
+        (
+            {"active_space": [4, 1]},
+            r"active_space: is \[4, 1\], and 4 electrons take 2 to 6 .*give e.g. \[4, 2\]",
+        ),
+    ],
+)
+def test_active_spaces_that_do_not_fit_are_refused(changes, message):
+    """LiH has four electrons and six orbitals in sto-3g."""
+    pytest.importorskip("pyscf")
+    pytest.importorskip("qiskit_nature")
+    with pytest.raises(ConfigError, match=message):
+        MoleculeGeometry(name="m", geometry=LIH, **changes).build()
 
 
 def test_a_unit_in_the_comment_has_to_be_declared(tmp_path):

@@ -34,6 +34,11 @@ def check_active_space(space: Sequence[int], orbitals: Sequence[int]) -> None:
         )
     for index, orbital in enumerate(orbitals):
         require_integer(f"hamiltonian.active_orbitals[{index}]", orbital, 0, 1000)
+    if len(set(orbitals)) < len(orbitals):
+        raise ConfigError(
+            f"names one twice in {list(orbitals)}; name {len(orbitals)} different ones",
+            key="hamiltonian.active_orbitals",
+        )
 
 
 def hartree_fock_state(qubits: int, electrons: tuple[int, int], mapper: str) -> tuple[int, ...]:

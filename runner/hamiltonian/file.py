@@ -42,7 +42,7 @@ class OperatorFile(HamiltonianConfig):
     active_space: list[int] = field(default_factory=list)
     """For integrals: [electrons, orbitals] that stay active around the Fermi level; empty: all."""
     active_orbitals: list[int] = field(default_factory=list)
-    """For integrals: which orbitals active_space means, counted from 0; empty: those around the Fermi level."""
+    """For integrals: which orbitals active_space means, from 0 behind frozen ones; empty: see active_space."""
     sector: str = "electrons"
     """For integrals: what references and levels are of: electrons (states with NELEC and MS2) | all."""
     reference_energy: float | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.declare.alternatives import either
 from runner.declare.checks import require_choice, require_integer, require_positive, shorten
-from runner.errors import ConfigError
+from runner.errors import ConfigError, ConfigWarning
 from runner.hamiltonian.declared import HARTREE, HamiltonianConfig
 from runner.hamiltonian.fermion import (
     MAPPERS,
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
 _LARGER = 2.0**40
 """Mapped times this, and divided again to the same bits: qiskit-nature drops what is below 1e-8 on its way."""
+DEGENERATE = 1e-6
+"""Orbital energies no further apart are equal but for rounding, in Hartree."""
+CANONICAL = 1e-5
+"""Between orbitals that the Fock operator leaves alone: what an SCF that has converged leaves of it, in Hartree."""
 HYDROGEN = "H 0 0 0; H 0 0 0.735"
 """What `molecule` is where nothing else is declared."""
 
@@ -63,7 +68,7 @@ class MoleculeGeometry(HamiltonianConfig):
     active_space: list[int] = field(default_factory=list)
     """[electrons, orbitals] that stay active around the Fermi level; empty: all."""
     active_orbitals: list[int] = field(default_factory=list)
-    """Which orbitals active_space means, counted from 0; empty: those around the Fermi level."""
+    """Which orbitals active_space means, from 0 behind frozen ones; empty: those around the Fermi level."""
     mapper: str = "jordan_wigner"
     """jordan_wigner | parity | bravyi_kitaev."""
     sector: str = "electrons"
@@ -206,28 +211,31 @@ def chemistry() -> None:
 def active(problem: Any, frozen: int, space: Sequence[int], orbitals: Sequence[int]) -> Any:
     """A qiskit-nature problem with fewer orbitals, its number of unpaired electrons kept.
 
-    In one step and with electrons up and down: qiskit-nature loses the constant of the first of two active spaces, and
-    pairs up the electrons of an open shell.
+    As PySCF's CASCI on orbitals sorted by `sort_mo`: the lowest of those that are not active hold the other electrons
+    in pairs. In one step and with electrons up and down: qiskit-nature loses the constant of the first of two active
+    spaces, and pairs up the electrons of an open shell.
 
     Args:
         problem: all orbitals and electrons.
         frozen: number of lowest orbitals that stay doubly occupied.
         space: [electrons, orbitals] that stay active among the others; empty: all of them.
-        orbitals: which they are, the first that is not frozen is 0; empty: those around the Fermi level.
+        orbitals: which they are, filled in this order, the first that is not frozen is 0; empty: those around
+            the Fermi level.
 
     Raises:
-        ConfigError: the electrons that stay behind do not pair up, or there are too few.
+        ConfigError: the electrons that stay behind do not pair up, or there are too few electrons or orbitals.
     """
+    import numpy as np
     from qiskit_nature.second_q.transformers import ActiveSpaceTransformer
 
-    up, down = problem.num_particles
+    (up, down), count = problem.num_particles, int(problem.num_spatial_orbitals)
     if not frozen and not space:
         return problem
     if frozen > min(up, down):
         told = f"freezes {frozen} orbitals, and there are {up} + {down} electrons; lower it"
         raise ConfigError(told, key="hamiltonian.frozen_core")
     left = up + down - 2 * frozen
-    electrons, size = space or (left, problem.num_spatial_orbitals - frozen)
+    electrons, size = space or (left, count - frozen)
     pairs, odd = divmod(left - electrons, 2)
     if odd or not 0 <= pairs <= min(up, down) - frozen:
         raise ConfigError(
@@ -235,8 +243,104 @@ def active(problem: Any, frozen: int, space: Sequence[int], orbitals: Sequence[i
             key="hamiltonian.active_space",
         )
     pairs += frozen
+    _require_room(electrons, size, count - frozen, max(up, down) - pairs, pairs - frozen)
+    if orbitals and max(orbitals) >= count - frozen:
+        counted = ", frozen ones not counted" if frozen else ""
+        told = f"names {max(orbitals)}, and they are 0 to {count - frozen - 1}{counted}; choose among these"
+        raise ConfigError(told, key="hamiltonian.active_orbitals")
     chosen = [frozen + orbital for orbital in orbitals] or list(range(pairs, pairs + size))
+    core = [orbital for orbital in range(count) if orbital not in chosen][:pairs]
+    if orbitals:
+        _warn_of_another_filling(chosen, core, frozen, up, down)
+    _warn_of_cut_levels(problem, core, chosen)
+    filled = np.zeros((2, count))
+    filled[:, core] = 1.0
+    for spin, number in zip(filled, (up, down), strict=True):
+        spin[chosen[: number - pairs]] = 1.0
+    # the transformer fills the active orbitals, and takes for core, what is told as occupied here
+    problem.orbital_occupations, problem.orbital_occupations_b = filled
     return ActiveSpaceTransformer((up - pairs, down - pairs), size, chosen).transform(problem)
+
+
+def _require_room(electrons: int, size: int, orbitals: int, of_a_spin: int, pairs: int) -> None:
+    """Refuse more active orbitals than there are beside those of the pairs, and fewer than one spin's electrons."""
+    if not of_a_spin <= size <= orbitals - pairs:
+        told = (
+            f"is [{electrons}, {size}], and {electrons} electrons take {of_a_spin} to {orbitals - pairs} orbitals "
+            f"here; give e.g. [{electrons}, {min(max(of_a_spin, size), orbitals - pairs)}]"
+        )
+        raise ConfigError(told, key="hamiltonian.active_space")
+
+
+def _warn_of_another_filling(
+    chosen: Sequence[int], core: Sequence[int], frozen: int, up: int, down: int
+) -> None:
+    """Say so where other orbitals are left empty, or stay doubly occupied, than in the Hartree–Fock state."""
+    if list(chosen) != sorted(chosen):
+        first, lower = ([orbital - frozen for orbital in those] for those in (chosen, sorted(chosen)))
+        warnings.warn(
+            f"hamiltonian.active_orbitals: {first} are filled from the first on, in the Hartree–Fock state too; write "
+            f"{lower} for the lowest first",
+            ConfigWarning,
+            stacklevel=4,
+        )
+    outside = {*range(max(up, down))} - {*chosen, *core}
+    words = [
+        f"{verb} orbital {', '.join(str(orbital - frozen) for orbital in sorted(those))} {how}"
+        for verb, how, those in (
+            ("leaves", "empty", outside),
+            ("keeps", "doubly occupied", {orbital for orbital in core if orbital >= min(up, down)}),
+        )
+        if those
+    ]
+    if words:
+        warnings.warn(
+            f"hamiltonian.active_orbitals: {' and '.join(words)}, unlike Hartree–Fock; if that is not meant, choose "
+            "other orbitals, or another number of electrons in active_space",
+            ConfigWarning,
+            stacklevel=4,
+        )
+
+
+def _warn_of_cut_levels(problem: Any, core: Sequence[int], chosen: Sequence[int]) -> None:
+    """Say so where an active space parts orbitals of one energy: which of them come first there is chance."""
+    energies = _orbital_energies(problem)
+    kinds = {
+        orbital: "core" if orbital in core else "active" if orbital in chosen else "left out"
+        for orbital in range(len(energies))
+    }
+    levels: list[list[int]] = []
+    for orbital in sorted(kinds, key=lambda one: float(energies[one])):
+        if levels and energies[orbital] - energies[levels[-1][-1]] <= DEGENERATE:
+            levels[-1].append(orbital)
+        else:
+            levels.append([orbital])
+    for level in levels:
+        if len({kinds[orbital] for orbital in level}) > 1:
+            told = ", ".join(f"{orbital} is {kinds[orbital]}" for orbital in sorted(level))
+            warnings.warn(
+                f"hamiltonian: parts orbitals of one energy, {energies[level[0]]:.6f} Hartree ({told}, all counted "
+                "from 0); which comes first is chance, and so may the result be; keep them together by active_space",
+                ConfigWarning,
+                stacklevel=4,
+            )
+
+
+def _orbital_energies(problem: Any) -> Sequence[float]:
+    """Those of the SCF, in Hartree; of integrals without them the closed shell's, where its orbitals have energies."""
+    import numpy as np
+    from qiskit_nature.second_q.operators import ElectronicIntegrals
+
+    if problem.orbital_energies is not None:
+        return [float(energy) for energy in problem.orbital_energies]
+    (up, down), count = problem.num_particles, int(problem.num_spatial_orbitals)
+    if up != down or not problem.hamiltonian.electronic_integrals.beta.is_empty():
+        return []
+    filled = np.diag((np.arange(count) < up) * 1.0)
+    fock = problem.hamiltonian.fock(ElectronicIntegrals.from_raw_integrals(filled, h1_b=filled))
+    matrix = np.asarray(fock.alpha["+-"].array)
+    energies = np.diag(matrix)
+    return [] if np.abs(matrix - np.diag(energies)).max() > CANONICAL else [float(one) for one in energies]
 
 
 def mapped(problem: Any, mapper: str, sector: str, *, source: str | None = None) -> Hamiltonian:
