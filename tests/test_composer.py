@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shlex
 import shutil
 import subprocess
@@ -625,6 +626,31 @@ def test_completion_of_choices_and_keys(mine: Path) -> None:
         "run.allow_environment_change=", "run.figures=", "run.max_compute_time=", "run.require_convergence=",
         "run.resume=",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ("{a: 1, b: {a: 2}, c: [{a: 1}, {a: 2}]}", None),
+        ("{a: 'b: 1, b: 2', c: b:1, d: b:2}", None),
+        ("{θ[0]: 1, θ[1]: 2}", None),
+        ("'{a: 1, a: 2}'", None),
+        ("choice({a: 1},{a: 2})", None),
+        ("{a: 1, a: 1}", "a"),
+        ("[x,{b: {a: 1, c: [], a: 2}}]", "a"),
+        ("{a: 1, 'a': 2}", "a"),
+        (r"{θ[1]: 1, θ\[1\]: 2}", "θ[1]"),
+        ("{'a:b': 1, \"a:b\": 2}", "a:b"),
+        ("choice({a: 1},{a: 2, a: 3})", "a"),
+    ],
+)
+def test_a_mapping_gives_a_name_once(value: str, name: str | None) -> None:
+    """Told by eye; of a name that stands twice Hydra's grammar takes the last."""
+    if name is None:
+        assert Overrides.of([f"x={value}"]).texts == (f"x={value}",)
+        return
+    with pytest.raises(ConfigError, match=f"^x: {re.escape(name)} stands twice in one"):
+        Overrides.of([f"x={value}"])
 
 
 def test_words_are_parsed_once_into_what_they_say() -> None:

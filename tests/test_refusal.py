@@ -186,6 +186,7 @@ YAML_FILES = {
                   r"session.max_tim: unknown key; did you mean 'max_time'.*mine.yaml:4"),
     "row19-syntax": (b"name: [1\nx: 2\n", r"mine.yaml:2:\d+: .*correct the YAML"),
     "row20-duplicate": (b"name: a\nname: b\n", r"mine.yaml:2: key 'name' stands twice"),
+    "row20-in-a-list": (b"name: a\nx: [{ZZ: 0.25, XX: 0.5, 'ZZ': 1}]\n", r"mine.yaml:2: key 'ZZ' stands twice"),
     "row21-tab": (b"name:\n\tx: 1\n", r"mine.yaml:2: a tab is used for indentation; use spaces"),
     "row22-tag": (b"name: !!python/object/apply:os.system [id]\n", r"mine.yaml:1:\d+: tag .* is not allowed"),
     "row23-binary": ("name: x\n".encode("utf-16"), r"mine.yaml: is not UTF-8"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner import engine
 from runner.declare.alternatives import either
-from runner.declare.checks import require_choice, require_integer, require_number
+from runner.declare.checks import require_choice, require_integer, require_number, shorten
 from runner.declare.files import read_text
 from runner.errors import ConfigError
 from runner.hamiltonian.physics import physics_of
@@ -219,6 +219,20 @@ def reference_bits(hamiltonian: SparsePauliOp | None, key: str = "ansatz.initial
     return bits
 
 
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object that gives no name twice.
+
+    Raises:
+        ValueError: it does.
+    """
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{shorten(name, 40)} stands twice")
+        found[name] = value
+    return found
+
+
 def read_numbers(path: Path) -> Any:
     """Numbers from a JSON list, or a text file with one number per line or comma; a JSON object has them by name.
 
@@ -228,7 +242,7 @@ def read_numbers(path: Path) -> Any:
     text = read_text(path, "ansatz.initial")
     try:
         if text.lstrip().startswith(("[", "{")):
-            values = json.loads(text)
+            values = json.loads(text, object_pairs_hook=_once)
             if isinstance(values, dict) and "parameters" in values:
                 values = _named(values)
         else:

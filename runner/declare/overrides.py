@@ -28,6 +28,8 @@ NAMES = re.compile(
 )
 """A name before a colon in a mapping, quoted or with indices; or a quoted text, which is left as it is."""
 
+TOKENS = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|\\.|[^'"\\{}\[\](),:]+|.""", re.DOTALL)
+"""A quoted text, an escaped character, a run of others, or one that means something."""
 
 PARAMS = "hydra.sweeper.params"
 """Swept values by key, beside those that are typed behind a key of their own."""
@@ -265,6 +267,42 @@ def split_plugins(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 @lru_cache(maxsize=100_000)
 def _parse(text: str) -> tuple[Override, ...]:
+    found = _read(text)
+    name = _standing_twice(text.partition("=")[2]) if "{" in text else None
+    if name is not None:
+        told = f"{shorten(name, 40)} stands twice in one {{…}}; keep one, or add up what they have"
+        raise ConfigError(told, key=found[0].key)
+    return found
+
+
+def _standing_twice(text: str) -> str | None:
+    """The first name that a mapping in a value gives twice, of which the grammar takes the last; None: none is."""
+    open_ones: list[tuple[str, set[str]]] = [
+        ("", set())
+    ]  # brackets with the names in them, from the outermost
+    words: list[str | None] = [""]  # what stands in each since its last comma; None behind a colon
+    for token in TOKENS.findall(text):
+        if token in ("{", "[", "("):
+            open_ones.append((token, set()))
+            words.append("")
+        elif token in ("}", "]", ")") and len(words) > 1:
+            inside, (bracket, _) = words.pop(), open_ones.pop()
+            if words[-1] is not None:
+                words[-1] += f"{bracket}{inside}{token}"
+        elif token == ",":
+            words[-1] = ""
+        elif token == ":" and open_ones[-1][0] == "{" and words[-1] is not None:
+            name, words[-1] = words[-1].strip(), None
+            name = name[1:-1] if name[:1] in ("'", '"') and name[:1] == name[-1:] else name
+            if name in open_ones[-1][1]:
+                return name
+            open_ones[-1][1].add(name)
+        elif words[-1] is not None:
+            words[-1] += token.removeprefix("\\")
+    return None
+
+
+def _read(text: str) -> tuple[Override, ...]:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import OverrideParseException
 
