@@ -96,6 +96,8 @@ class BackendConfig:
         self._check_trajectories()
         require_range("backend.optimization_level", self.optimization_level, 0, 3)
 
+    names_a_machine: ClassVar[bool] = False
+    """Its name is a setting: which machine of an account it is."""
     takes_electrons: ClassVar[bool] = False
     """Its circuits may be sampled by ffsim, whose gates no device has."""
 
@@ -545,6 +547,7 @@ class IbmBackend(BackendConfig):
     """A real machine, through qiskit-ibm-runtime and the account that it finds by itself."""
 
     simulated: ClassVar[bool] = False
+    names_a_machine: ClassVar[bool] = True
 
     resilience_level: int | None = None
     """Always null: what is done against errors is declared as on simulators, by `estimator.resilience_level`."""
@@ -662,6 +665,8 @@ class IbmBackend(BackendConfig):
 @dataclass(kw_only=True)
 class BestBackend(IbmBackend):
     """The real machine, or the snapshot of one, on which the circuit's gates and readout promise to err least."""
+
+    names_a_machine: ClassVar[bool] = False
 
     among: str = "account"
     """account: its machines, which take the jobs | snapshots: of real devices, simulated with their noise."""

@@ -15,12 +15,12 @@ import threading
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, cast
 
 from runner.ansatz import AnsatzConfig
-from runner.declare import messages
+from runner.declare import label, messages
 from runner.declare.alternatives import beaten_by, check_acting, make_room, stood_for
 from runner.declare.backend import BackendConfig
 from runner.declare.checks import require_choice, shorten
@@ -28,9 +28,9 @@ from runner.declare.config import CONF, GROUPS, Declaration, RunConfig, flatten
 from runner.declare.hydra_support import refuse_outside, require_ours
 from runner.declare.overrides import Choices, Override, Overrides, Pattern
 from runner.declare.plain import Schema, Values
-from runner.declare.preset import Preset
+from runner.declare.preset import LESS, Preset
 from runner.declare.provenance import check_plugins, check_typed
-from runner.declare.registry import added, generation, load, only_ours, register, registered
+from runner.declare.registry import CHOICE, added, generation, load, only_ours, register, registered
 from runner.declare.setting import PUZZLED, put
 from runner.errors import ConfigError
 from runner.run.experiment import Experiment
@@ -53,6 +53,7 @@ _loaders: dict[tuple[Path, ...], ConfigLoader] = {}
 Base = TypeVar("Base")
 
 _remembered: dict[tuple[object, ...], DictConfig] = {}
+_presets: dict[tuple[object, ...], Preset | None] = {}
 
 
 def compose(*overrides: str, config_dirs: Sequence[str] = ()) -> RunConfig:
@@ -229,12 +230,15 @@ class Composer:
             threads=_threads(config),
         )
 
-    def composed(self, overrides: Overrides, *, whole: bool = False) -> DictConfig:
+    def composed(
+        self, overrides: Overrides, *, whole: bool = False, typed: Overrides | None = None
+    ) -> DictConfig:
         """What Hydra makes of the choices, with the values set in it one by one in the order typed.
 
         Args:
             overrides: what is typed.
-            whole: with all of Hydra's own settings; else, where none is typed, with its mode only.
+            whole: with all of Hydra's own settings; else, where none is typed, with its mode and choices only.
+            typed: all that is typed, where the overrides are a part of it.
 
         Raises:
             ConfigError: a choice that is not there, a key that is unknown, a value of the wrong type.
@@ -252,7 +256,68 @@ class Composer:
                 put(config, override)
             _take_environment(config, overrides)
             check_typed(config, overrides)
+            self._check_files(config, overrides if typed is None else typed)
         return config
+
+    def _check_files(self, config: DictConfig, typed: Overrides) -> None:
+        """Refuse a choice that is not called as it is, and what a file leaves to be typed and is not.
+
+        Raises:
+            ConfigError: naming the setting.
+        """
+        known = config.hydra.runtime.choices
+        choices = {group: str(known[group]).removesuffix(LESS) for group in GROUPS}
+        for group, choice in choices.items():
+            self._check_label(config, group, choice, typed, choices["experiment"])
+        if len(self.folders) > 1:  # conf/ leaves open what has no default
+            missing: dict[str, bool] = {}
+            for group in (*(name for name in GROUPS if name != "experiment"), "experiment"):
+                preset = self._preset(group, choices[group])
+                missing.update({} if preset is None else preset.missing)
+            _check_given(config, missing, typed)
+
+    def _check_label(
+        self, config: DictConfig, group: str, choice: str, typed: Overrides, experiment: str | None = None
+    ) -> None:
+        """Refuse the name of a part that is not that of the choice; `experiment` is the one whose file may set it."""
+        from omegaconf import OmegaConf
+
+        name, cls = OmegaConf.select(config, f"{group}.name"), OmegaConf.get_type(config, group)
+        if name is None or name == choice or label.is_setting(cls):
+            return
+        preset, options = self._preset(group, choice), self.options(group)
+        allowed = label.labels(choice, preset, options)
+        if group == "experiment" and isinstance(cls, type) and is_dataclass(cls):
+            allowed |= {str(item.default) for item in fields(cls) if item.name == "name"}
+        if name in allowed:
+            return
+        place = None
+        if f"{group}.name" not in typed.keys and not isinstance(_last(typed, group), dict):
+            of_the_experiment = None if experiment is None else self._preset("experiment", experiment)
+            sets = of_the_experiment is not None and f"{group}.name" in of_the_experiment.keys
+            file = self.file(*(("experiment", experiment) if sets and experiment else (group, choice)))
+            place = None if file is None else str(file)
+        raise label.refused(group, name, choice, options, place)
+
+    def _check_file(
+        self, root: DictConfig, group: str, choice: str, typed: Overrides, *, named: bool = True
+    ) -> None:
+        """`_check_files` of one part alone, before what is typed is set; `named`: by its choice, not by a schema."""
+        preset = self._preset(group, choice) if named else None
+        if named:
+            self._check_label(root, group, choice, Overrides())
+        if preset is not None and len(self.folders) > 1:
+            _check_given(root, preset.missing, typed)
+
+    def _preset(self, group: str, choice: str) -> Preset | None:
+        """The file of a choice, read once while no file changes; None where there is none."""
+        key = (group, choice, *self._version)
+        with _lock:
+            if key not in _presets:
+                if len(_presets) >= MOST_REMEMBERED:
+                    _presets.clear()
+                _presets[key] = Preset.read(self.file, choice, group)
+            return _presets[key]
 
     def options(self, group: str) -> list[str]:
         """The choices of a config group, in alphabetical order; none where there is no such group."""
@@ -306,6 +371,7 @@ class Composer:
         try:
             root = OmegaConf.create({group: self._named(group, name, changes)})
             _check_schema(root, group)
+            self._check_file(root, group, name, Overrides(tuple(typed)), named="schema" not in changes)
             return self._changed(root, group, Overrides(tuple(typed)))
         except ConfigError as error:
             if error.key is None or error.key.partition(".")[0] != group:
@@ -345,7 +411,10 @@ class Composer:
                 node = self._upon(node, group, schemas[group], str(chosen.value))
         root = OmegaConf.create({**values, group: node})
         _check_schema(root, group)
-        return self._changed(root, group, overrides.where(lambda item: item.key != group))
+        typed = overrides.where(lambda item: item.key != group)
+        if chosen is not None:
+            self._check_file(root, group, str(chosen.value), typed)
+        return self._changed(root, group, typed)
 
     def anew(
         self,
@@ -377,9 +446,7 @@ class Composer:
         root = _recorded(values, schemas)
         with messages.translated(self.folders):
             self._take_choices(root, choices, typed, keep)
-            make_room(root, single)
-            for override in single:
-                put(root, override)
+            self._put_all(root, single)
         declared = self.declaration(root, typed)
         messages.check_secrets(flatten(declared.values))
         return declared
@@ -393,10 +460,10 @@ class Composer:
         if _about_hydra(typed):
             words = typed.where(lambda item: item.hydras or self.chooses(item))
             with open_dict(root):
-                root.hydra = self.composed(words).hydra
+                root.hydra = self.composed(words, typed=typed).hydra
         if not choices:
             return
-        composed, usual = self.composed(choices), self._choice(())
+        composed, usual = self.composed(choices, typed=typed), self._choice(())
         plain: Any = OmegaConf.to_container(composed)
         as_usual: Any = OmegaConf.to_container(usual)
         for part in sorted(VALUES.union(GROUPS)):
@@ -410,9 +477,7 @@ class Composer:
 
         with messages.translated(self.folders):
             OmegaConf.set_struct(root, True)
-            make_room(root, overrides)
-            for override in overrides:
-                put(root, override)
+            self._put_all(root, overrides)
         messages.check_resolvable(root)
         messages.check_complete(root)
         messages.check_numbers(OmegaConf.to_container(root[group], resolve=True), group)
@@ -420,6 +485,19 @@ class Composer:
             live = OmegaConf.to_object(root[group])
         check_acting({group: live}, overrides)
         return live
+
+    def _put_all(self, root: DictConfig, overrides: Overrides) -> None:
+        """Set what is typed in parts that are chosen already, and go on being called as they are."""
+        from omegaconf import OmegaConf
+
+        called = {group: OmegaConf.select(root, f"{group}.name") for group in GROUPS}
+        make_room(root, overrides)
+        for override in overrides:
+            put(root, override)
+        for group in {item.part for item in overrides} & called.keys():
+            name = OmegaConf.select(root, f"{group}.name")
+            if name not in (None, called[group]) and not label.is_setting(OmegaConf.get_type(root, group)):
+                raise label.refused(group, name, str(called[group]), self.options(group))
 
     def _named(self, group: str, name: str, changes: Mapping[str, object]) -> DictConfig:
         """A choice composed alone, or a schema that is named in its place."""
@@ -530,7 +608,9 @@ class Composer:
                 config = self._yielding(chosen)
                 check_typed(config, Overrides.of(chosen))
                 with open_dict(config):
-                    config.hydra = {"mode": config.hydra.mode}  # half of the copying would be for the rest
+                    # half of the copying would be for the rest
+                    choices = {group: config.hydra.runtime.choices[group] for group in GROUPS}
+                    config.hydra = {"mode": config.hydra.mode, "runtime": {"choices": choices}}
                 if len(_remembered) >= MOST_REMEMBERED:
                     _remembered.clear()
                 _remembered[key] = config
@@ -689,6 +769,29 @@ def finished(
     )
 
 
+def _check_given(config: DictConfig, missing: Mapping[str, bool], typed: Overrides) -> None:
+    """Refuse what files leave to be typed and is not: Hydra takes ??? for nothing where there is a default.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    from omegaconf import OmegaConf
+
+    set_ = [item.key for item in typed if item.key not in GROUPS or isinstance(item.value, dict)]
+    for key in (key for key, open_ in missing.items() if open_):
+        path, _, name = key.rpartition(".")
+        node = OmegaConf.select(config, path) if path else config
+        given = any(f"{one}.".startswith(f"{key}.") or key.startswith(f"{one}.") for one in set_)
+        if not given and OmegaConf.is_dict(node) and name in node:
+            raise ConfigError(f"mandatory value missing; give {key}=…", key=key)
+
+
+def _last(typed: Overrides, key: str) -> object:
+    """The value that a key is set to in the end; None where it is not."""
+    item = typed.last(key)
+    return None if item is None else item.value
+
+
 def _lacking(cls: object, settings: set[str]) -> set[str]:
     """Of some settings those that a dataclass does not have."""
     if not (isinstance(cls, type) and is_dataclass(cls)):
@@ -774,6 +877,53 @@ def restore(
     """
     load(check_plugins(values.get("plugins"), plugins))
     return finished(_recorded(values, schemas), Overrides.of(overrides))
+
+
+def check_recorded(
+    values: Mapping[str, Any],
+    schemas: Mapping[str, str],
+    overrides: Sequence[str],
+    config_dirs: Sequence[str] = (),
+) -> None:
+    """Refuse a recorded configuration of which a part is called like a choice that it is not.
+
+    Args:
+        values: the configuration.
+        schemas: group → name of the schema.
+        overrides: what was typed for it.
+        config_dirs: folders of further choices that it was declared with; they may have other files of the same name.
+
+    Raises:
+        ConfigError: naming the part.
+    """
+    for group, schema in schemas.items():
+        part = values.get(group)
+        name = part.get("name") if isinstance(part, dict) else None
+        if config_dirs or name is None or label.is_setting(registered()[group].get(schema)):
+            continue
+        if CHOICE.fullmatch(str(name)) and _schema_of_ours(group, str(name)) not in (None, schema):
+            raise ConfigError(
+                f"{name!r} is what another choice is called, and the run has {schema!r}", key=f"{group}.name"
+            )
+    typed = Overrides.of(overrides)
+    if any(item.key == f"{item.part}.name" and item.part in GROUPS for item in typed):
+        try:
+            declare(typed, config_dirs=[folder for folder in config_dirs if os.path.isdir(folder)])
+        except ConfigError as error:
+            if error.key is not None and error.key.endswith(".name") and error.key.count(".") == 1:
+                raise
+
+
+def _ours(group: str, name: str) -> Path | None:
+    file = CONF / group / f"{name}.yaml"
+    return file if file.is_file() else None
+
+
+@cache
+def _schema_of_ours(group: str, name: str) -> str | None:
+    """The schema of a choice of conf/; None where it has no such choice."""
+    preset = Preset.read(_ours, name, group)
+    return None if preset is None else preset.schema
 
 
 def _recorded(values: Values, schemas: dict[str, str]) -> DictConfig:

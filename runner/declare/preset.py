@@ -10,8 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from runner.declare.config import flatten
 from runner.record.files import read_text
 
+MISSING = "???"
+"""What stands in the place of a value that has to be given."""
 PACKAGE = re.compile(r"^#\s*@package\s*:?\s*(\S+)", flags=re.MULTILINE)
 ENTRY = re.compile(r"(?:(?:override|optional)\s+)*(?P<group>/?[\w/]*?)/?(?P<package>@.*)?")
 """What stands before the colon in an entry of a defaults list."""
@@ -70,6 +73,16 @@ class Preset:
         keys = set().union(*(part.keys for part in self.included)) if self.included else set()
         return frozenset(keys.union(key for key, _ in self._settings()))
 
+    @cached_property
+    def missing(self) -> dict[str, bool]:
+        """Full dotted key of every value → whether ??? stands in its place, so that it has to be typed."""
+        found: dict[str, bool] = {}
+        for part in self.included:
+            found.update(part.missing)
+        own = {key: value for key, value in self.written.items() if key != "defaults"}
+        found.update((f"{self._prefix}{key}", value == MISSING) for key, value in flatten(own).items())
+        return found
+
     def value(self, key: str) -> object:
         """What a key is set to in the end."""
         own = dict(self._settings())
@@ -95,7 +108,7 @@ class Preset:
     @cached_property
     def schema(self) -> str | None:
         """The schema that the file's defaults list names, or a file's that it includes; None where none does."""
-        usual = re.compile(rf"/schema/{self.group}/(\w+)@_here_")
+        usual = re.compile(rf"/schema/{self.group}/(\w+)@(?:_here_|{self.group})")
         entries = [str(entry) for entry in self.written.get("defaults") or []]
         named = [match[1] for match in map(usual.fullmatch, entries) if match]
         return (named or [None, *filter(None, (part.schema for part in self.included))])[-1]

@@ -123,6 +123,8 @@ class _Base:
 PARTS = frozenset(RunConfig.__dataclass_fields__) - {"plugins", "tracking"}
 """Parts of the configuration whose values can be set without composing again; those left out are the same for all."""
 
+NAMES = frozenset(f"{group}.name" for group in GROUPS)
+
 
 def _naming_choices() -> set[str]:
     """Settings of experiments that name choices; those of further folders are written out, which takes a composer."""
@@ -131,6 +133,7 @@ def _naming_choices() -> set[str]:
 
 
 def _is_value(override: Override) -> bool:
-    """Whether an override sets a value without choosing, adding or removing anything."""
+    """Whether an override sets a value without choosing, adding or removing anything; a name is none."""
     plain = not (override.sign or override.package) and "${" not in override.text
+    plain = plain and override.key not in NAMES
     return plain and override.part in PARTS and ("." in override.key or override.key not in GROUPS)

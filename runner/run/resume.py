@@ -12,7 +12,7 @@ from typing import Any
 
 from runner import review
 from runner.declare.checks import shorten
-from runner.declare.composer import restore
+from runner.declare.composer import check_recorded, restore
 from runner.declare.config import COMPUTING, Declaration, RunConfig, flatten
 from runner.declare.overrides import Overrides
 from runner.declare.plain import Values
@@ -76,6 +76,7 @@ def reopen(
             ConfigWarning,
             stacklevel=2,
         )
+    _require_called_as_it_is(files, started)
     _same_environment(started, declaration.config)
     if any(event.origin is None for event in of(events, Estimate)):
         raise ResumeError(
@@ -405,6 +406,17 @@ def _same_config(files: RunDirectory, recorded: Mapping[str, object]) -> None:
             f"{files.config}: {key} is {now.get(key)!r}, the run was started with {before.get(key)!r}{also}; "
             "undo the change, or start a new run"
         )
+
+
+def _require_called_as_it_is(files: RunDirectory, started: RunStarted) -> None:
+    try:
+        check_recorded(started.config, started.schemas, started.overrides, started.config_dirs)
+    except ConfigError as error:
+        told = str(error).partition(";")[0]
+        raise ResumeError(
+            f"{files.path}: {told}; so it is shown as what it is not: start it again as it is meant, or go on from its "
+            "best parameters with --fork"
+        ) from error
 
 
 def _same_environment(started: RunStarted, config: RunConfig) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
-from runner.declare.composer import restore
+from runner.declare.composer import check_recorded, restore
 from runner.declare.config import Declaration, RunConfig
 from runner.declare.overrides import Overrides
 from runner.declare.registry import load
@@ -110,6 +110,7 @@ class Task:
     def declaration(self) -> Declaration:
         """What is to be run."""
         if self.config is None:
+            check_recorded(self.values, self.schemas, self.overrides, self.config_dirs)
             again = restore(dict(self.values), dict(self.schemas), self.overrides, plugins=self.plugins)
             return replace(again, config_dirs=self.config_dirs)
         return Declaration(
