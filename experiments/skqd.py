@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from experiments.dynamics import ORDERS, trotterized
 from runner.declare.checks import require_integer, require_positive
 from runner.declare.estimator import MAX_SHOTS
-from runner.display.words import counted, grouped
+from runner.display.words import RESIDUE, counted, grouped
 from runner.errors import ConfigError
 from runner.hamiltonian.lattice import product_state
 from runner.hamiltonian.physics import physics_of
+from runner.hamiltonian.scale import size
 from runner.hamiltonian.sector import MAX_STATES
 from runner.run.experiment import Experiment, FirstJob
-from runner.run.problem import Reference, fit
+from runner.run.problem import DECLARED, Reference, fit
 from runner.run.results import Outcome
 from runner.subspace.krylov import by_flips, conserved, energy_among, kept, numbers_of, reached, require
 from runner.subspace.samples import EarlierSamples, samples_of_run
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 FEW_QUBITS = 20
 """Up to so many all states are gone through."""
 SAME = 1e-6
-"""Relative distance up to which two energies are one."""
+"""Of the Hamiltonian's size, up to which a declared energy, which may be rounded, is a computed one."""
 ROTATIONS = {1: 1, 2: 2, 4: 10}
 """Order of a product formula → rotations of a step for each term."""
 MAX_ROTATIONS = 1_000_000
@@ -136,7 +137,9 @@ class Krylov(Experiment):
         energy = self.lowest_of(hamiltonian, states, start)
         if energy is None:
             return Reference(None, None)
-        if whole.energy is not None and abs(energy - whole.energy) <= SAME * max(1.0, abs(energy)):
+        near = SAME * size(hamiltonian) if whole.note == DECLARED else 0.0
+        near = max(near, RESIDUE * float(abs(hamiltonian.coeffs).sum()))
+        if whole.energy is not None and abs(energy - whole.energy) <= near:
             return whole
         count = grouped(len(states))
         return Reference(

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from runner import engine
 from runner.declare.checks import require_integer, require_number, require_positive
-from runner.display.words import error_in_words
+from runner.display.words import RESIDUE, error_in_words
 from runner.errors import ConfigError
-from runner.hamiltonian.scale import collected
+from runner.hamiltonian.scale import collected, largest, size
 from runner.hamiltonian.sector import levels, number_of_states, sector_of
 from runner.run.answer import Answer
 from runner.run.experiment import Experiment
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from runner.run.objective import JobStream
     from runner.run.problem import Problem
     from runner.services.protocol import Backend
+
+
+NEAR = 1e-5
+"""Of the Hamiltonian's largest coefficient, how far from an exact level a minimization that has found it may end."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +99,7 @@ class Vqd(Experiment):
                 f"{words}, and overlaps of levels need a unitary circuit; take another, or experiment.levels=1",
                 key="ansatz",
             )
-        terms = zip(problem.hamiltonian.paulis, problem.hamiltonian.coeffs, strict=True)
-        above = 2 * float(sum(abs(value) for pauli, value in terms if pauli.x.any() or pauli.z.any()))
+        above = 2 * size(problem.hamiltonian)
         return Deflation(self.penalty or above, self.minimized(problem, above))
 
     def quantity(self, prepared: Deflation, problem: Problem | None) -> str:
@@ -158,7 +161,13 @@ class Vqd(Experiment):
             evaluations=sum(stream.evaluations for stream in finished),
             iterations=sum(stream.iterations for stream in finished),
             stop_reason=answer.stop_reason(found)
-            + overtaken(lab.table, converged, lab.config.hamiltonian.energy_unit, sampled=sampled),
+            + overtaken(
+                lab.table,
+                converged,
+                lab.config.hamiltonian.energy_unit,
+                sampled=sampled,
+                **distances(problem.hamiltonian),
+            ),
             resumable=answer.resumable(found),
             table=lab.table,
         )
@@ -187,31 +196,53 @@ class Vqd(Experiment):
         return [lab.problem.initial_point, *random[1:]] if first else random
 
 
+def distances(hamiltonian: SparsePauliOp) -> dict[str, float]:
+    """How near to each other energies count as one, found by an optimizer and computed, in the Hamiltonian's unit."""
+    rounding = RESIDUE * float(abs(hamiltonian.coeffs).sum())
+    return {"near": max(NEAR * largest(hamiltonian), rounding), "rounding": rounding}
+
+
 def overtaken(
-    table: list[dict[str, Any]], converged: list[bool], unit: str | None = None, *, sampled: bool = False
+    table: list[dict[str, Any]],
+    converged: list[bool],
+    unit: str | None = None,
+    *,
+    sampled: bool = False,
+    near: float = NEAR,
+    rounding: float = 0.0,
 ) -> str:
     """What is to be said where a level lies below the exact one, beyond three standard errors.
 
     The k-th of orthogonal states in a sector cannot, unless those before it are not the lowest k (the variational
-    theorem of Hylleraas and Undheim, Z. Phys. 65, 759 (1930)).
+    theorem of Hylleraas and Undheim, Z. Phys. 65, 759 (1930)): they lie above by as much together (Ky Fan, Proc. Natl.
+    Acad. Sci. 35, 652 (1949)).
 
     Args:
         table: a row for each level.
         converged: whether the optimizer's own criterion was met, for each.
         unit: what energies are in.
         sampled: shots measured them, and tell nothing of how far off they are where these came out alike.
+        near: what a minimization leaves of a distance, in the energies' unit.
+        rounding: what rounding does.
     """
-    sure = [row for row in table if row["stddev"] or not sampled]
-    row = next((row for row in sure if _off(row, -1)), None)
+    sure = [row for row in table if (row["stddev"] or not sampled) and row["error"] is not None]
+    row = next((row for row in sure if -row["error"] > max(3 * (row["stddev"] or 0), near)), None)
     if row is None:
         return ""
     told = f"; level {row['level']} lies below the exact one, "
     if (row.get("outside") or 0) > 1e-3:
         return f"{told}for its state is outside the sector: raise experiment.sector_penalty"
-    above = [before for before in sure if before["level"] < row["level"] and _off(before, 1)]
-    worst = max(above, key=lambda before: before["error"], default=None)
+    before = [other for other in sure if other["level"] < row["level"]]
+    above = [other for other in before if other["error"] > max(3 * (other["stddev"] or 0), rounding)]
+    worst = max(above, key=lambda other: other["error"], default=None)
     if worst is None:
         return f"{told}though none before it lies above: it overlaps with them, raise experiment.penalty"
+    together = sum(other["error"] for other in [*before, row])
+    noise = 3 * math.hypot(*(other["stddev"] or 0 for other in [*before, row]))
+    if -together > max(noise, near, -row["error"] / 2):  # an overlap that is small explains as much too
+        return (
+            f"{told}by more than those before it lie above: it overlaps with them, raise experiment.penalty"
+        )
     if converged[worst["level"]]:
         return f"{told}so a level before it was missed: try more starts, or an ansatz that reaches it"
     distance = error_in_words(worst["error"], None, unit).removeprefix("+")
@@ -219,8 +250,3 @@ def overtaken(
         f"{told}for level {worst['level']} is not converged, {distance} above its exact value; "
         "levels after it may lie too low"
     )
-
-
-def _off(row: dict[str, Any], sign: int) -> bool:
-    """Whether a level is above (+1) or below (−1) its exact energy by more than shot noise and rounding tell."""
-    return row["error"] is not None and sign * row["error"] > max(3 * (row["stddev"] or 0), 1e-5)

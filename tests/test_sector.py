@@ -505,3 +505,14 @@ def test_a_large_system_below_its_sector_is_doubted():
     assert "so the energy lies below" not in alike  # shots that came out alike do not tell
     told = outside_in_words(None, error=-0.5, note="exact diagonalization, sector N↑=8, N↓=8")
     assert told.startswith("the ansatz may not keep the numbers of electrons; so the energy lies below")
+
+
+@pytest.mark.parametrize("unit", [1e-20, 1e-7, 1.0, 1e9])
+def test_what_is_below_the_sector_is_told_in_any_unit(unit):
+    """By hand: an energy of a Hamiltonian of size 10 lies 0.1 below, then 1e-13, which rounding of 1e-14 explains."""
+    of = {"note": "exact diagonalization", "reference": -3 * unit, "rounding": 1e-14 * unit}
+
+    assert "so the energy lies below" in outside_in_words(0.25, error=-0.1 * unit, **of)
+    assert "so the energy lies below" not in outside_in_words(0.25, error=-1e-13 * unit, **of)
+    declared = of | {"note": "declared", "reference": -3.0004 * unit}  # of -3.00040049
+    assert "so the energy lies below" not in outside_in_words(0.25, error=-4.9e-7 * unit, **declared)

@@ -16,6 +16,8 @@ ROUNDING = 16
 """In units of an energy's last place, what is no distance from another: as much as adding up its terms may lose."""
 RESIDUE = 64 * sys.float_info.epsilon
 """Of the sum of an observable's |coefficients|: what rounding may leave of an expectation value that is 0."""
+BELOW = 100
+"""Times `rounding`, what an energy may lie below another of by the rounding of many gates, and of a diagonalization."""
 ENERGIES = ("energy", "exact_energy", "reference_energy", "error")
 """What is an energy, or a difference of two, in a result."""
 FEW_DIGITS = 1e-4
@@ -320,8 +322,10 @@ def outside_in_words(
     *,
     error: float | None = None,
     stddev: float | None = None,
+    reference: float | None = None,
     note: str | None = None,
     sampled: bool = False,
+    rounding: float | None = None,
 ) -> str:
     """What is to be said of a state with other numbers of electrons than the reference; nothing where all is well.
 
@@ -329,15 +333,20 @@ def outside_in_words(
         share: probability of other numbers of electrons; None where it cannot be told.
         error: energy − reference.
         stddev: standard error of the energy.
-        note: where the reference is from.
+        reference: what it lies below.
+        note: where that is from.
         sampled: shots measured the energy; where they have no spread, nobody knows what it lies below.
+        rounding: what it may leave of an expectation value that is 0; None: not known, as of earlier results.
     """
     words = ""
+    nothing = 1e-6 if rounding is None else BELOW * rounding
+    if (note or "").startswith("declared"):
+        nothing = max(nothing, 1e-6 * abs(reference or 0.0))  # which may be rounded
     if share:
         part = percent(share, 3) if share > 1e-6 else "less than 0.0001 %"
         words = f"{part} of the state has other numbers of electrons: the ansatz does not keep them"
     known = bool(stddev) or not sampled
-    below = known and error is not None and error < -max(3 * (stddev or 0), 1e-6)
+    below = known and error is not None and error < -max(3 * (stddev or 0), nothing)
     if below and (share or (share is None and ", sector " in (note or ""))):
         words = words or "the ansatz may not keep the numbers of electrons"
         words += "; so the energy lies below the sector's lowest"

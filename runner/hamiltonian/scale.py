@@ -46,6 +46,26 @@ def collected(operator: SparsePauliOp) -> SparsePauliOp:
     )
 
 
+def largest(operator: SparsePauliOp) -> float:
+    """Its largest |coefficient| but for the identity's, in its unit; 0 where there is none other."""
+    import numpy as np
+
+    measured = operator.paulis.x.any(axis=1) | operator.paulis.z.any(axis=1)
+    return float(np.abs(operator.coeffs[measured]).max(initial=0.0))
+
+
+def size(operator: SparsePauliOp) -> float:
+    """Sum of the |coefficients| without the identity's; no two levels are further apart than twice that.
+
+    What counts as small beside an operator is measured by this: its unit and its constant may be anything.
+    """
+    import numpy as np
+
+    measured = operator.paulis.x.any(axis=1) | operator.paulis.z.any(axis=1)
+    # one after the other: penalties of recorded runs are multiples of it, to the last bit
+    return float(sum(np.abs(operator.coeffs[measured]).tolist()))
+
+
 def check_scale(coefficients: np.ndarray, trivial: Sequence[bool] | np.ndarray, key: str) -> None:
     """Refuse an operator whose numbers overflow, or vanish, where they are added up and squared.
 
@@ -65,8 +85,8 @@ def check_scale(coefficients: np.ndarray, trivial: Sequence[bool] | np.ndarray, 
         raise ConfigError(
             f"has a coefficient of {too_large[0]:g}, more than {LARGEST:g} in size; {UNIT}", key=key
         )
-    largest = sizes[~np.asarray(trivial, dtype=bool)].max(initial=0.0)
-    if 0 < largest < SMALLEST:
+    most = sizes[~np.asarray(trivial, dtype=bool)].max(initial=0.0)
+    if 0 < most < SMALLEST:
         raise ConfigError(
-            f"has no coefficient above {largest:g}, and at least one must reach {SMALLEST:g}; {UNIT}", key=key
+            f"has no coefficient above {most:g}, and at least one must reach {SMALLEST:g}; {UNIT}", key=key
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from runner.hamiltonian.fermion import remap, stored
 from runner.hamiltonian.physics import Physics, physics_of
-from runner.hamiltonian.scale import collected
+from runner.hamiltonian.scale import collected, size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,9 +91,8 @@ class Sector:
         """Whether an operator leaves both numbers of electrons as they are."""
         import numpy as np
 
-        size = np.abs(operator.coeffs).sum()
         changes = [operator @ number - number @ operator for number in self.numbers()]
-        return all(np.abs(collected(change).coeffs).sum() <= TOLERANCE * size for change in changes)
+        return all(np.abs(collected(change).coeffs).sum() <= TOLERANCE * size(operator) for change in changes)
 
     def outside(self, amplitudes: np.ndarray) -> float:
         """Probability of finding other numbers of electrons in a state vector of shape (2^qubits,)."""

@@ -33,6 +33,8 @@ MAX_EXACT_QUBITS = 14
 """Largest system whose states are evolved or looked at as vectors."""
 MAX_DIFFERENCE = 1e-4
 """How far a declared energy of so many electrons may be from theirs: what rounding may do to it."""
+DECLARED = "declared"
+"""Where a reference is from that nobody computed."""
 LEAK = 1e-9
 """Probability of other numbers of electrons that is more than rounding."""
 MAX_WRITTEN_GATES = 5000
@@ -344,13 +346,13 @@ class Reference:
         if ours is not None and ours.sector == "all":
             known = None  # it belongs to the electrons
         if known is not None and not ours:
-            return cls(float(known), "declared")
+            return cls(float(known), DECLARED)
         energy = physics_of(hamiltonian).reference_energy
         if energy is None and (found := levels(hamiltonian, 1)) is not None:
             energy = float(found[0])
         words = "exact diagonalization"
         if energy is None:
-            energy, words = known, "declared"
+            energy, words = known, DECLARED
         elif known is not None:
             _check_declared(known, energy, hamiltonian)
         return cls(energy, None if energy is None else words + _among(hamiltonian))

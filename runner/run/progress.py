@@ -357,8 +357,8 @@ def summary(
     if result.parameter_names and not all("[" in name for name in result.parameter_names):
         table.add_row("parameters", _by_name(result.parameter_names, result.parameters))
     words = outside_in_words(
-        result.outside_sector, error=result.error, stddev=result.stddev, note=result.reference_note,
-        sampled=bool(is_sampled(vars(result))),
+        result.outside_sector, error=result.error, stddev=result.stddev, reference=result.reference_energy,
+        note=result.reference_note, sampled=bool(is_sampled(vars(result))), rounding=result.rounding,
     )  # fmt: skip
     if words:
         table.add_row("sector", words)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from runner.engine import memory
 from runner.errors import ConfigError
-from runner.hamiltonian.scale import collected
+from runner.hamiltonian.scale import collected, size
 from runner.hamiltonian.sector import DENSE_STATES, MAX_STATES, lowest, matrix_among, sector_of
 
 if TYPE_CHECKING:
@@ -75,10 +75,10 @@ def _keeps_ones(hamiltonian: SparsePauliOp) -> bool:
     import numpy as np
     from qiskit.quantum_info import SparsePauliOp
 
-    size = hamiltonian.num_qubits
-    ones = SparsePauliOp.from_sparse_list([("Z", [qubit], 1.0) for qubit in range(size)], size)
+    qubits = hamiltonian.num_qubits
+    ones = SparsePauliOp.from_sparse_list([("Z", [qubit], 1.0) for qubit in range(qubits)], qubits)
     change = collected(hamiltonian @ ones - ones @ hamiltonian)
-    return bool(np.abs(change.coeffs).sum() <= 1e-9 * np.abs(hamiltonian.coeffs).sum())
+    return bool(np.abs(change.coeffs).sum() <= UNMOVED * size(hamiltonian))
 
 
 def require(hamiltonian: SparsePauliOp, most: int, key: str) -> None:
@@ -144,7 +144,7 @@ def reached(hamiltonian: SparsePauliOp, start: int) -> np.ndarray | None:
     powers = 1 << np.arange(hamiltonian.num_qubits, dtype=np.int64)
     flips, signs = hamiltonian.paulis.x @ powers, hamiltonian.paulis.z @ powers
     weights = hamiltonian.coeffs * 1j ** (hamiltonian.paulis.x & hamiltonian.paulis.z).sum(axis=1)
-    nothing = UNMOVED * np.abs(weights).sum()
+    nothing = UNMOVED * size(hamiltonian)
     groups = [(flip, signs[flips == flip], weights[flips == flip]) for flip in np.unique(flips) if flip]
     sets = conserved(hamiltonian)
     found = new = np.array([start])
@@ -217,8 +217,7 @@ def spectrum(hamiltonian: SparsePauliOp, ones: int) -> Spectrum:
         matrix = matrix_among(hamiltonian, states[np.bitwise_count(states) == ones])
         ends = lowest(matrix, 1)[0], -lowest(-matrix, 1)[0]
         return Spectrum(vacuum, max(abs(end - vacuum) for end in ends))
-    constant = ~(hamiltonian.paulis.x | hamiltonian.paulis.z).any(axis=1)
-    return Spectrum(vacuum, 2 * float(np.abs(hamiltonian.coeffs[~constant]).sum()))
+    return Spectrum(vacuum, 2 * size(hamiltonian))
 
 
 @dataclass(frozen=True)

@@ -247,9 +247,12 @@ def _result_table(result: Mapping[str, Any], unit: str | None) -> list[str]:
         (name, f"{value} ({remark})" if remark else value)
         for name, value, remark in energy_lines(result, unit)
     ]
-    outside = number(result.get("outside_sector"))
-    sampled = bool(is_sampled(result))
-    if words := outside_in_words(outside, error=error, stddev=stddev, note=note, sampled=sampled):
+    words = outside_in_words(
+        number(result.get("outside_sector")), error=error, stddev=stddev, note=note,
+        reference=number(result.get("reference_energy")), sampled=bool(is_sampled(result)),
+        rounding=number(result.get("rounding")),
+    )  # fmt: skip
+    if words:
         rows.append(("sector", words))
     rows += [(name, value) for name, value, _ in counts(result)]
     return ["| | |", "|---|---|", *(f"| {name} | {plain(text)} |" for name, text in rows), ""]

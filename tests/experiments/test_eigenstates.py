@@ -98,15 +98,35 @@ def test_a_level_that_is_not_converged_is_not_called_missed() -> None:
         {"level": 0, "energy": -1.13703, "stddev": 0, "exact": -1.1373, "error": 2.7e-4},
         {"level": 1, "energy": -0.52487, "stddev": 0, "exact": -0.5246, "error": -2.7e-4},
     ]
-    arrived = [{**rows[0], "error": 1e-9}, rows[1]]
+    arrived = [{**rows[0], "error": -1e-9}, rows[1]]
+    by_less = [{**rows[0], "error": 2e-5}, rows[1]]
     noisy = [{**row, "stddev": 1e-3} for row in rows]
 
     told = overtaken(rows, [False, True], "Ha")
     assert "level 1 lies below the exact one, for level 0 is not converged, 0.270 mHa above its exact" in told
     assert "so a level before it was missed" in overtaken(rows, [True, True])
-    assert "raise experiment.penalty" in overtaken(arrived, [True, True])
+    assert "none before it lies above: it overlaps with them" in overtaken(arrived, [True, True])
+    assert "by more than those before it lie above: it overlaps" in overtaken(by_less, [True, True])
     assert overtaken(noisy, [False, False]) == ""
     assert overtaken(rows, [False, True], sampled=True) == ""  # shots that came out alike
+
+
+@pytest.mark.parametrize(("unit", "constant"), [(1.0, 0.0), (2.0**-23, 0.0), (2.0**23, 0.0), (1.0, 2.0**20)])
+def test_a_level_below_is_told_in_any_unit(workdir: Path, unit: float, constant: float) -> None:
+    """Levels −3, 1, 1, 1 of XX + YY + ZZ by pencil; COBYLA stops 6 evaluations into each, whatever the unit is."""
+    terms = f"[[XX,{unit}],[YY,{unit}],[ZZ,{unit}],[II,{constant}]]"
+    result = run(
+        compose(
+            "experiment=vqd", "hamiltonian=pauli", f"hamiltonian.terms={terms}", "experiment.levels=2",
+            "experiment.starts=1", "optimizer=cobyla", "optimizer.max_evaluations=6", *EXACT,
+        )
+    )  # fmt: skip
+
+    levels = [row["exact"] for row in result.table]
+    assert levels == pytest.approx([constant - 3 * unit, constant + unit], rel=1e-12)
+    assert result.table[0]["error"] > 0.1 * unit
+    assert result.table[1]["error"] < -0.01 * unit
+    assert "level 1 lies below the exact one" in result.stop_reason
 
 
 def test_a_budget_that_runs_out_is_told_as_that(workdir: Path) -> None:

@@ -11,9 +11,11 @@ from scipy.linalg import expm
 
 from experiments.dynamics import trotterized
 from experiments.krylov import Found, KrylovOverlaps, most_certain
-from runner import RunResult, compose, run
+from runner import RunResult, compose, resume, run
 from runner.errors import ConfigError
 from runner.hamiltonian.lattice import product_state
+from runner.record.events import Checkpoint, Event
+from runner.record.journal import read_journal
 from runner.subspace.krylov import (
     by_flips,
     conserved,
@@ -27,6 +29,7 @@ from runner.subspace.krylov import (
 )
 from runner.whatif.forecast import forecast
 from tests.choices import choice
+from tests.runtime.test_repetition import broken_off
 from tests.test_run import events, goes_on
 
 QUIET = ("tracking=off", "run.figures=false", "estimator.default_shots=2000")
@@ -232,6 +235,74 @@ def test_references_are_of_what_the_start_leads_to(workdir: Path, experiment: st
     else:
         assert result.reference_energy is None
         assert "noise hides the lowest state" in result.stop_reason
+
+
+CHAIN = ["hamiltonian=heisenberg", "hamiltonian.shape=[4]", "experiment.initial_state='1000'"]
+TRIMER = [
+    "hamiltonian=pauli",
+    "hamiltonian.terms=[[XXI,0.1],[YYI,0.1],[ZZI,0.1],[IXX,0.1],[IYY,0.1],[IZZ,0.1],[IIZ,0.2],[III,{}]]",
+    "experiment.initial_state='100'",
+]
+
+
+@pytest.mark.parametrize("experiment", ["skqd", "krylov"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        [*CHAIN, "hamiltonian.coupling=1e-7", "experiment.step=2e6"],
+        [*CHAIN, "hamiltonian.coupling=1e7", "experiment.step=2e-8"],
+        [word.format("1e6") for word in TRIMER],
+        [word.format("1e11") for word in TRIMER],
+    ],
+    ids=["small unit", "large unit", "offset", "large offset"],
+)
+def test_references_are_of_what_the_start_leads_to_in_any_unit(
+    workdir: Path, experiment: str, words: list[str]
+) -> None:
+    """By dense algebra among states of a single one; of all states there are lower levels, in another sector."""
+    declared = compose(f"experiment={experiment}", *QUIET, *words, "estimator.default_shots=100000")
+    prepared = run(declared)
+    matrix = np.asarray(declared.hamiltonian.build().to_matrix()).real
+    wanted = lowest(matrix, 1)
+    rounding = 64 * np.finfo(float).eps * np.abs(matrix).max()
+
+    assert np.linalg.eigvalsh(matrix)[0] < wanted - 10 * rounding
+    assert prepared.table[-1]["exact"] == pytest.approx(wanted, rel=0, abs=rounding)
+    assert "hides the lowest" not in prepared.stop_reason
+    assert prepared.reference_energy == prepared.table[-1]["exact"]
+    if experiment == "skqd":
+        assert prepared.energy == pytest.approx(wanted, rel=0, abs=rounding)
+
+
+@pytest.mark.parametrize("constant", [0.0, 1e12])
+def test_what_is_conserved_does_not_depend_on_a_constant(constant: float) -> None:
+    """By pencil: XX + YY moves the one of 01 to 10, and keeps it one; the constant, an energy for all, does neither."""
+    pair = SparsePauliOp.from_list([("XX", 0.1), ("YY", 0.1), ("II", constant)])
+    field = SparsePauliOp.from_list([("ZZ", 0.1), ("IX", 0.1), ("II", constant)])
+
+    assert conserved(pair) == [0b11]
+    assert reached(pair, 0b01).tolist() == [1, 2]
+    assert conserved(field) == []
+    assert reached(field, 0b01).tolist() == [0, 1]
+
+
+def test_a_run_goes_on_whose_reference_was_known_less_well(workdir: Path) -> None:
+    """Rows with another exact energy, as earlier releases wrote them in small units: the shots are there to be used."""
+    whole = run(compose(*SKQD), directory="whole")
+
+    def known_less(recorded: list[Event]) -> list[Event]:
+        return [
+            Checkpoint.of(event.row, {**event.columns, "exact": -1.0, "error": event.columns["energy"] + 1.0})
+            if isinstance(event, Checkpoint)
+            else event
+            for event in recorded
+        ]
+
+    recorded = read_journal(whole.directory / "journal.jsonl").events
+    rows = [place for place, event in enumerate(recorded) if isinstance(event, Checkpoint)]
+    gone_on = resume(broken_off(whole.directory, "less", rows[2] + 1, known_less))
+
+    assert (gone_on.energy, gone_on.table) == (whole.energy, whole.table)
 
 
 def test_symmetries_hide_levels() -> None:
