@@ -268,6 +268,42 @@ def test_what_cancelling_leaves_of_the_noise_is_told_of_several_values(
     )
 
 
+def test_what_an_energy_was_before_is_told_of_that_energy(workdir: Path) -> None:
+    """By the jobs in the journal: level 0 of two is told, not level 1, which was measured last."""
+    words = (
+        "experiment=vqd", "hamiltonian=pauli", "hamiltonian.terms=[[XX,1],[YY,0.5],[ZI,0.3]]", "experiment.levels=2",
+        "estimator=level1", "backend=fake_manila", "optimizer=spsa", "optimizer.max_evaluations=6",
+        "estimator.default_shots=200", "experiment.starts=1", "ansatz.reps=1", "tracking=off", "run.figures=false",
+    )  # fmt: skip
+    whole = run(compose(*words))
+    recorded = of(read_journal(whole.directory / "journal.jsonl").events, JobCompleted)
+    every = [job.result for job in recorded if job.result and job.workload == "result"]
+    (numbers,) = [
+        found[0] for found in every if [[whole.energy]] == [np.ravel(one["evs"]).tolist() for one in found]
+    ]
+
+    assert whole.mitigation is not None
+    assert whole.energy == whole.table[0]["energy"] == whole.mitigation["mitigated"]
+    assert whole.mitigation["raw"] == float(np.ravel(numbers["raw"])[0])
+    assert whole.mitigation["stddev"] == whole.stddev
+
+
+def test_nothing_is_told_of_another_point_than_the_energy_is_of() -> None:
+    """By hand: two evaluations, of which the first is the lowest; a sum of several values is neither of them."""
+    jobs = [
+        journals.job(
+            index, index, index, index + 1.0, workload="vqe",
+            result=[{"evs": [energy], "stds": [0.1], "raw": [energy / 2], "shots": 64}],
+        )
+        for index, energy in enumerate([-1.0, -0.8])
+    ]  # fmt: skip
+    whole = [event for job in jobs for event in job]
+
+    assert measured(whole, lambda _: {}, -1.0) == {"raw": -0.5, "mitigated": -1.0, "stddev": 0.1}
+    assert measured(whole, lambda _: {}, -0.9) == {}
+    assert measured(whole, lambda _: {}, None) == {}
+
+
 def test_a_forecast_has_learned_what_the_run_will_learn(cancelled: RunResult) -> None:
     """The same seeds: γ is foreseen, and what is charged within 5 %; retiming has the recorded jobs."""
     found = forecast(compose(*LEARNS))
@@ -483,7 +519,7 @@ def test_a_fit_that_goes_astray_for_a_term_gives_no_energy() -> None:
     }  # fmt: skip
     done = dataclasses.replace(journals.job(0, 0, 1, 2)[1], result=[numbers])
     zne = {"noise_factors": [1, 3, 5], "extrapolated_noise_factors": [0, 1]}
-    told = measured([done], lambda _: {"resilience_level": 2, "resilience": {"zne": zne}})
+    told = measured([done], lambda _: {"resilience_level": 2, "resilience": {"zne": zne}}, 1.2)
 
     assert told["extrapolation"]["fits"] == {"exponential": [None, 1.0], "linear": [1.2, 1.1]}
 

@@ -349,7 +349,10 @@ class _Execution:
                 listed = heading(lab.ledger())
                 jobs = rows(lab.ledger(), listed["job_columns"])
                 self.files.write_long_json(self.files.session, {**sessions, **listed}, "jobs", jobs)
-                added, before = self._added(preparation, lab), self._before(preparation, lab)
+                added, before = (
+                    self._added(preparation, lab, ending.outcome.energy),
+                    self._before(preparation, lab),
+                )
                 result = self._result(ending, sessions, lab, added, before)
                 result = replace(result, simulation=preparation.simulation, rounding=preparation.rounding)
             self.files.write(self.files.result, result.to_json())
@@ -500,7 +503,7 @@ class _Execution:
         except Exception:
             log.exception("a figure could not be drawn; the numbers are complete")
 
-    def _added(self, preparation: Preparation, lab: Lab) -> dict[str, Any] | None:
+    def _added(self, preparation: Preparation, lab: Lab, energy: float | None) -> dict[str, Any] | None:
         """What mitigation took more; jobs that an earlier process of the run carried out count, too."""
         words = preparation.mitigates
         if words is None:
@@ -511,7 +514,7 @@ class _Execution:
         knows = service.capabilities.knows_its_queue
         events: Sequence[Event] = counted(told_all, lab.ledger()) if knows else told_all
         found = Added.of(words, events, service.cost, service.price_per_second)
-        told = found.as_dict() | measured(events, lab.mitigation_of) | lab.mitigated
+        told = found.as_dict() | measured(events, lab.mitigation_of, energy) | lab.mitigated
         if (learned := LearnedNoise.of(events)) is not None:
             self.files.write(self.files.noise_model, json.dumps(learned.as_dict(), indent=2) + "\n")
             told["learning"] = learned.told(service.price_per_second)

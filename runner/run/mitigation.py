@@ -192,17 +192,24 @@ def checked(options: Values, backend: Backend, problem: Problem) -> Setting:
     return found
 
 
-def measured(events: Sequence[Event], options_of: Callable[[str], Values]) -> dict[str, object]:
-    """What the last mitigated energy was before and after, and what it was extrapolated from, as result.json has it.
+def measured(
+    events: Sequence[Event], options_of: Callable[[str], Values], energy: float | None
+) -> dict[str, object]:
+    """What the run's energy was before and after, and what it was extrapolated from, as result.json has it.
+
+    Nothing of an energy that was not read off one job alone: what another point was before tells nothing of it.
 
     Args:
         events: the run's.
+        energy: what is told of the run; the last job that gave it is the one that it is from.
         options_of: workload → what is done against errors in its jobs, in the client's names.
     """
     for event in reversed(list(of(events, JobCompleted))):
         numbers = (event.result or [{}])[-1]
         told = [name for name in ("raw", *CANCELLED) if name in numbers]
         if not told or len(event.result or ()) > 1 or np.size(numbers["evs"]) != 1:
+            continue
+        if _single(numbers["evs"]) != energy:
             continue
         if "raw" in numbers and np.array_equal(numbers["raw"], numbers["evs"]):
             break  # what was done acts in the circuits, and nobody knows what they would have given without
