@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner import engine
 from runner.declare.checks import require_choice
 from runner.declare.config import flatten
 from runner.errors import ConfigError
+from runner.optimizer import StopOptimization
 from runner.run.answer import EXACT, MEASURED, TRUNCATED, worth
 from runner.run.experiment import Experiment
 from runner.run.mitigation import checked, declared
@@ -23,13 +24,15 @@ if TYPE_CHECKING:
     from runner.declare.config import RunConfig
     from runner.declare.plain import Values
     from runner.optimizer import OptimizerConfig
+    from runner.run.budget import Spent
     from runner.run.context import Lab
+    from runner.run.objective import JobStream
     from runner.run.problem import Problem
-    from runner.services.protocol import Backend
+    from runner.services.protocol import Backend, Pub
 
 RAW, READOUT, ZNE, BOTH, PEC, PEA = "raw", "readout", "zne", "both", "pec", "pea"
 LEARNED = "learning"
-"""Row of what learning the noise took, before the rung that needs it first; later ones find it known."""
+"""Row of what learning the noise took, before the rung that needed it first in a session; later ones find it known."""
 RUNGS = (RAW, READOUT, ZNE, BOTH, PEC, PEA)
 LEARNING = ("layer_noise_learning", "layer_noise_model")
 IMPLIED = ("resilience_level", "measure_mitigation", "zne_mitigation", "pec_mitigation")
@@ -200,9 +203,7 @@ class MitigationLadder(Experiment):
         for rung in self.rungs:
             stream = lab.stream(rung, mitigation=prepared.rungs[rung])
             pub = (problem.circuit, problem.observable, prepared.parameters)
-            if (learning := lab.learning(stream, pub)).qpu_seconds:
-                lab.row(rung=LEARNED, energy=None, stddev=None, error=None, **asdict(learning))
-            (part,) = stream.estimate(pub)
+            (part,), spent = self.climbed(lab, stream, pub)
             energy, stddev = float(part.data.evs), float(part.data.stds)
             lost = part.metadata.get("truncation")
             bound = None if lost is None else float(lost)
@@ -215,16 +216,13 @@ class MitigationLadder(Experiment):
                 "mitigated": energy,
                 "stddev": stddev,
             }
-            spent = lab.spent(stream)
             lab.row(
                 rung=rung,
                 energy=energy,
                 stddev=stddev,
                 **({"energy truncation": bound} if told else {}),
                 error=energy - prepared.ideal,
-                shots=None if spent.shots is None else spent.shots - (learning.shots or 0),
-                qpu_seconds=spent.qpu_seconds,
-                cost=spent.cost,
+                **asdict(spent),
             )
         return Outcome(
             energy=energy,
@@ -239,6 +237,30 @@ class MitigationLadder(Experiment):
             else "parameters as declared",
             table=lab.table,
         )
+
+    @staticmethod
+    def climbed(lab: Lab, stream: JobStream, pub: Pub) -> tuple[Any, Spent]:
+        """The result of a rung's job, and what that took; noise that was learned for it has a row already.
+
+        Raises:
+            StopOptimization: it has none; what was paid for it has rows all the same.
+        """
+        before = lab.learned
+
+        def paid(*, answered: bool) -> Spent:
+            learning, own = lab.learning(stream, before, answered=answered)
+            rows = [(LEARNED, learning), *([] if answered else [(stream.name, own)])]
+            for rung, spent in rows:
+                if spent.qpu_seconds:
+                    lab.row(rung=rung, energy=None, stddev=None, error=None, **asdict(spent))
+            return own
+
+        try:
+            found = stream.estimate(pub)
+        except StopOptimization:
+            paid(answered=False)
+            raise
+        return found, paid(answered=True)
 
 
 def in_words(rung: str, options: Values) -> str:

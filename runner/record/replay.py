@@ -62,9 +62,9 @@ LEARNER = "noise-learner"
 _MEASURE = (RESULTS, LEARNER)
 """The workloads of jobs that measure results, and of those that learn noise for them or for others."""
 
-_REFERENCES = frozenset(("exact", "error"))
-"""Columns of a row that tell what it is compared with, and how far from that it is: nothing is done by them, and a
-later release may know them better."""
+_TOLD = frozenset(("exact", "error", "shots", "qpu_seconds", "cost"))
+"""Columns of a row that tell what it is compared with, how far from that it is, and what it took: nothing is done by
+them, and a later release may know them better. What jobs took is compared job by job."""
 
 _DECIDING = frozenset((RunInterrupted, RunResumed, Reserve, BudgetReached, RunEnded))
 
@@ -604,7 +604,7 @@ def _compare(recorded: Event, event: Event, identity: int) -> None:
     expected, found = recorded.said(), json.loads(encode(event.said()))
     if identity < IDENTITY and expected.get("digest") != found.get("digest"):
         raise another_job(found["workload"], found["index"], found["digest"], expected["digest"], identity)
-    left_out = _REFERENCES if isinstance(event, Checkpoint) else frozenset()
+    left_out = _TOLD if isinstance(event, Checkpoint) else frozenset()
     for key in (expected.keys() | found.keys()) - left_out:
         if expected.get(key) != found.get(key):
             raise ResumeError(

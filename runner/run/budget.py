@@ -152,6 +152,10 @@ class Spending:
         """Executions of a workload's jobs."""
         return self._shots[workload]
 
+    def last_shots(self, workload: str) -> int:
+        """Executions of a workload's last job."""
+        return self._last[workload][0]
+
     @property
     def qpu_seconds(self) -> float:
         """Seconds on the QPU of all jobs, those that have not begun included."""

@@ -373,10 +373,27 @@ class Lab:
             cost=seconds * self._service.price_per_second,
         )
 
-    def learning(self, stream: JobStream, *pubs: Pub) -> Spent:
-        """What learning noise takes before the next job of a stream, if that is of these PUBs; 0 where it is known."""
-        shots, seconds = self._primitive(stream.name, "estimator", len(self.sessions)).learning(pubs)
-        return Spent(shots=shots, qpu_seconds=seconds, cost=seconds * self._service.price_per_second)
+    @property
+    def learned(self) -> float:
+        """QPU seconds of the jobs that have learned noise so far."""
+        jobs = self._service.jobs(limit=None, descending=False)
+        return sum(job.usage() for job in jobs if job.workload == LEARNER)
+
+    def learning(self, stream: JobStream, before: float, *, answered: bool) -> tuple[Spent, Spent]:
+        """What learning noise for a stream of one job has taken, in as many sessions as it was, and what that job has.
+
+        Args:
+            stream: whose job it is.
+            before: what was `learned` before.
+            answered: the job gave an answer; else it never began, or was lost with its session.
+        """
+        own, seconds = self.spent(stream), self.learned - before
+        shots = None
+        if own.shots is not None:
+            last = self.spending.last_shots(stream.name) if answered else 0
+            shots, own = own.shots - last, replace(own, shots=last)
+        cost = seconds * self._service.price_per_second
+        return Spent(shots=shots, qpu_seconds=seconds, cost=cost), own
 
     def ledger(self) -> Iterator[dict[str, object]]:
         """The jobs of session.json, in the order of their submission; there may be very many."""

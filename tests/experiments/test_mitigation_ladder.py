@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -278,6 +279,37 @@ def test_noise_is_not_learned_in_one_session_after_the_other(
         event for event in read_journal(Path("run/journal.jsonl")).events if event.kind == "job.completed"
     ]
     assert len(again) == len(done)
+
+
+@pytest.mark.parametrize(
+    ("limits", "learned"),
+    [
+        (("session.max_cost=20",), 0),  # USD, where learning alone takes 49
+        (("session.max_time=70", "session.on_expiry=reopen"), 2),  # seconds, where it takes 61
+        (("session.max_time=70",), 1),
+    ],
+)
+def test_rows_add_up_to_what_was_paid(workdir: Path, limits: tuple[str, ...], learned: int) -> None:
+    """By the jobs in the journal: what was learned again counts again, and what never ran has no row."""
+    typed = ("experiment.rungs=[raw,zne,pec,pea]", "estimator.default_shots=1000", "session=batch")
+    result = run(compose(*LADDER, *typed, *limits))
+    recorded = read_journal(result.directory / "journal.jsonl").events
+    done = {event.job: event for event in recorded if event.kind == "job.completed" and event.qpu_seconds}
+    learning = [event for event in done.values() if event.workload == "noise-learner"]
+    works = [event.work for event in recorded if event.kind == "job.submitted" and event.job in done]
+    rows = [row for row in result.table if row["rung"] == "learning"]
+
+    def together(name: str, table: list[dict[str, Any]]) -> float:
+        return sum(row[name] for row in table)
+
+    assert len(learning) == learned
+    assert bool(rows) == bool(learned)
+    assert together("qpu_seconds", rows) == pytest.approx(sum(event.qpu_seconds for event in learning))
+    assert together("cost", rows) == pytest.approx(0.8 * together("qpu_seconds", rows))
+    assert together("qpu_seconds", result.table) == pytest.approx(result.qpu_seconds)
+    assert result.qpu_seconds == pytest.approx(sum(event.qpu_seconds for event in done.values()))
+    assert together("shots", result.table) == result.shots
+    assert result.shots == sum(executions for work in works for executions, _ in work)
 
 
 def test_a_session_that_is_over_when_noise_is_learned_is_refused(workdir: Path) -> None:
