@@ -125,6 +125,7 @@ SUBJECTS = {
     "test_search.py": ("sweep.optuna", "sweep.study"),
     "test_sector.py": ("hamiltonian.operator", "hamiltonian.physics", "run.problem"),
     "test_shots.py": ("declare.estimator",),
+    "test_slurm.py": ("sweep.share",),
     "test_subspace.py": (
         "ansatz.lucj",
         "hamiltonian.integrals",

@@ -9,15 +9,20 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from runner import resume
 from runner.__main__ import main
+from runner.declare.overrides import Overrides
 from runner.record.journal import read_journal
+from runner.run.signals import StopFlag
 from runner.sweep.directory import SweepDirectory
 from runner.sweep.entry import resume_sweep, sweep
+from runner.sweep.launcher import SubmititLauncher
+from runner.sweep.member import Task, carry_out
 from tests.faults.trial import identity
 from tests.sweeps import TWO_WORKERS, energies, members, numbers, table, wait_for
 
@@ -266,3 +271,42 @@ def test_one_run_takes_what_all_take(workdir: Path, capsys: pytest.CaptureFixtur
         assert main(["resume", f"sweep/{number}", f"session.on_expiry={word}", "run.figures=false"]) == 2
         assert told in capsys.readouterr().err
     assert bytes_of("sweep") == before
+
+
+def test_a_job_that_knew_the_old_limit_only_is_not_the_last_word(
+    stopped: tuple[str, Path, Path], tmp_path: Path
+) -> None:
+    """A killed sweep's job was still queued when the limit was raised, and is carried out while ours waits."""
+    pytest.importorskip("submitit")
+    word, folder, twin = stopped
+    shutil.copytree(folder, tmp_path / "sweep")
+    shutil.rmtree(tmp_path / "sweep" / "0")
+    directory = SweepDirectory.existing(tmp_path / "sweep")
+    old, new = (directory.tasks(Overrides.of(words))[0] for words in ([], [word]))
+    looks = iter(range(9))
+    seen: list[str] = []
+
+    class Jobs:
+        """An executor of submitit whose job is over at the fourth look; the older one ends at the second."""
+
+        def map_array(self, function: Any, shares: list[list[Task]]) -> list[Any]:
+            def done() -> bool:
+                look = next(looks)
+                if look == 1:
+                    seen.append(carry_out(old, StopFlag())["status"])
+                if look == 3:
+                    function(shares[0])
+                return look >= 3
+
+            return [SimpleNamespace(done=done, exception=lambda: None, state="", job_id="1")]
+
+    launcher = SubmititLauncher()
+    launcher.executor = lambda *_: Jobs()
+    (row,) = launcher.launch([new], directory, StopFlag())
+
+    assert seen == ["stopped"]
+    assert row["status"] == "finished"
+    assert [row[name] for name in ("energy", "evaluations", "iterations")] == [
+        kind(table(twin)[0][name])
+        for name, kind in (("energy", float), ("evaluations", int), ("iterations", int))
+    ]

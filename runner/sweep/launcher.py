@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,8 @@ from runner.display.stream import reader
 from runner.errors import ConfigError, RunnerError, in_words
 from runner.run.preflight import Preparation
 from runner.sweep.member import Row, Task, carry_out
+from runner.sweep.share import GRACE, Share
+from runner.sweep.slurm import Queue, SlurmExecutor, require_accepted
 from runner.sweep.worker import (
     enter_worker,
     environment,
@@ -52,6 +55,9 @@ GONE = (EOFError, ConnectionError)
 
 MOST_DEATHS_IN_VAIN = 3
 """Times that workers may die in a row without a run to show for it."""
+
+NOT_QUEUED_AGAIN = "Job not requeued because"
+"""What submitit says of a job whose time is up for the last time."""
 
 LIVES = {"interrupted": 1, "waiting": MOST_DEATHS_IN_VAIN - 1}
 """Times that a run whose job was killed gets another one: in a job of its own where it had begun."""
@@ -300,6 +306,11 @@ class SubmititLauncher(ChecksHere):
 
     cluster = "local"
 
+    @property
+    def grace(self) -> float:
+        """Seconds that a run has to end by itself when the time of its job is up."""
+        return GRACE
+
     def launch(self, tasks: Sequence[Task], directory: SweepDirectory, stop: StopFlag) -> Iterator[Row]:
         """Submit the jobs and report runs as they end, read from the shared file system."""
         required("submitit", "slurm")
@@ -309,7 +320,7 @@ class SubmititLauncher(ChecksHere):
 
         def submit(shares: list[list[Task]]) -> list[tuple[Any, list[Task]]]:
             with environment(worker_environment(threads)):
-                return list(zip(executor.map_array(Share(), shares), shares, strict=True))
+                return list(zip(executor.map_array(Share(self.grace), shares), shares, strict=True))
 
         before = {task.number: task.look() for task in tasks}
         jobs = submit(self._shares(tasks, threads))
@@ -332,14 +343,17 @@ class SubmititLauncher(ChecksHere):
                     if unheeded and status == "interrupted" and stop.signum is None:
                         again[status].append(task)
                         continue
-                    left = "energy" not in row and deaths[task.number, status] < LIVES.get(status, 0)
-                    if left and stop.signum is None and _was_killed(over[task.number]):
+                    more = task.more(status) is not None  # of a job that knew the old limit only
+                    left = deaths[task.number, status] < LIVES.get("interrupted" if more else status, 0)
+                    if left and stop.signum is None and (more or _was_killed(over[task.number])):
                         deaths[task.number, status] += 1
-                        again[status].append(task)
+                        again["interrupted" if more else status].append(task)
                         continue
-                    row = _fate(task, over[task.number], row)
+                    row = _fate(task, over[task.number], row) if stop.signum is None else row
                 elif status in ("waiting", "interrupted", "running") or row == before[task.number]:
                     continue  # one that had failed is to be tried again
+                elif task.more(status) is not None:
+                    continue  # a job of a sweep that was killed came to the old limit; ours goes on
                 del waiting[task.number]
                 yield row
             jobs = [(job, share) for job, share in jobs if not set(over) & {task.number for task in share}]
@@ -442,13 +456,30 @@ class SlurmLauncher(SubmititLauncher):
             ConfigError: one is not here.
         """
         super().get_ready(threads)
-        for program in ("sbatch", "scancel"):
+        for program in ("sbatch", "scancel", "squeue", "srun"):
             if shutil.which(program) is None:
                 raise ConfigError(
                     f"{program} is not found, so this machine cannot reach SLURM; go to a login node, or take "
                     "hydra/launcher=joblib",
                     key="hydra/launcher",
                 )
+        require_accepted(self._script(threads))
+
+    def executor(self, folder: str, threads: int) -> Any:
+        """What takes the jobs, and asks SLURM's queue how they are."""
+        return SlurmExecutor(super().executor(folder, threads), Queue())
+
+    @property
+    def grace(self) -> float:
+        """Seconds that a run has to end by itself: half of what SLURM leaves the job after its signal."""
+        return self.signal_delay_s / 2
+
+    def _script(self, threads: int) -> str:
+        """The script of a job as submitit writes it, which does nothing."""
+        required("submitit", "slurm")
+        with tempfile.TemporaryDirectory() as folder:
+            submitits = super().executor(folder, threads)._executor
+            return str(submitits._make_submission_file_text("true", "0"))
 
     def constructor(self) -> dict[str, Any]:
         """What submitit's executor is made with."""
@@ -486,20 +517,6 @@ def check(config: RunConfig) -> RunnerError | None:
     return None
 
 
-class Share:
-    """What one job of a cluster does: its runs, one after the other; how they went is in their directories."""
-
-    def __call__(self, tasks: Sequence[Task]) -> int:
-        """Carry out or continue every run; returns how many are finished."""
-        return sum(carry_out(task)["status"] == "finished" for task in tasks)
-
-    def checkpoint(self, tasks: Sequence[Task]) -> Any:
-        """What SLURM shall queue when it takes the node away: the same, which goes on where the journals end."""
-        from submitit.helpers import DelayedSubmission
-
-        return DelayedSubmission(self, tasks)
-
-
 def _was_killed(job: Any) -> bool:
     """Whether a job is gone without a word, by no decision of its owner and within its time."""
     from submitit.core.utils import FailedJobError, UncompletedJobError
@@ -511,10 +528,16 @@ def _was_killed(job: Any) -> bool:
 
 def _fate(task: Task, job: Any, row: Row) -> Row:
     """The line of a run whose job is over although the run is not."""
-    if row["status"] not in ("waiting", "interrupted") or "energy" in row:
+    if row["status"] not in ("waiting", "interrupted"):
         return row
     error = job.exception()
-    return row if error is None else task.fail(f"its job died: {_last_line(error)}", exit_code=137)
+    if error is None:
+        return row
+    if NOT_QUEUED_AGAIN in str(error) or str(job.state).startswith("TIMEOUT"):
+        return row | {"exit_code": 137, "reason": "its job ran out of time"}
+    if "energy" in row:  # it ended by itself when its job was told to
+        return row | {"exit_code": 137, "reason": f"its job was ended: {_last_line(error)}"}
+    return task.fail(f"its job died: {_last_line(error)}", exit_code=137)
 
 
 @dataclass(kw_only=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from runner.declare.composer import check_recorded, restore
 from runner.declare.config import Declaration, RunConfig
@@ -178,6 +178,17 @@ class Task:
         return {**where, **facts, "directory": str(self.number)}
 
 
+class JobFlag(Protocol):
+    """What the job of a cluster was told that several runs are carried out in."""
+
+    signum: int | None
+    """By which signal it is to end; None: it goes on."""
+
+    def note(self, signum: int, /) -> None:
+        """Take note of a signal that came while a run had the handlers."""
+        ...
+
+
 class MemberStop(StopFlag):
     """The stop flag of one run in a process of its own: also up when the sweep stops or its process is gone.
 
@@ -185,17 +196,20 @@ class MemberStop(StopFlag):
     through the stop file, on other machines too.
     """
 
-    def __init__(self, sweep: Path) -> None:
+    def __init__(self, sweep: Path, job: JobFlag | None = None) -> None:
         super().__init__()
         self._file = sweep / STOP_FILE
         self._looked = 0.0
+        self._job = job
 
     def check(self) -> None:
         """Called between jobs.
 
         Raises:
-            Interrupted: the sweep stops.
+            Interrupted: the sweep stops, or the job of a cluster that this is in.
         """
+        if self._job is not None and self._job.signum is not None:
+            self.signum = self.signum or signal.SIGTERM  # whichever it was, the run is asked to end
         if time.monotonic() - self._looked > LOOK:
             self._looked = time.monotonic()
             if orphaned():
@@ -212,6 +226,8 @@ class MemberStop(StopFlag):
 
     def _handle(self, signum: int, _frame: FrameType | None) -> None:
         self.signum = signum
+        if self._job is not None:
+            self._job.note(signum)
 
 
 def orphaned() -> bool:
@@ -255,18 +271,19 @@ def stopped(sweep: Path) -> int | None:
         return None
 
 
-def carry_out(task: Task, stop: StopFlag | None = None) -> Row:
+def carry_out(task: Task, stop: StopFlag | None = None, *, job: JobFlag | None = None) -> Row:
     """Start or continue one run; whatever happens to it becomes a line of the table.
 
     Args:
         task: which run.
         stop: the sweep's own flag where the run shares its process.
+        job: the job of a cluster that it is carried out in, which stops it too.
     """
     if stop is not None:
         return _carry_out(task, stop)
     if os.getcwd() != task.folder:
         os.chdir(task.folder)
-    with _busy, MemberStop(Path(task.sweep)) as flag:
+    with _busy, MemberStop(Path(task.sweep), job) as flag:
         row = _carry_out(task, flag)
     if orphaned():
         os._exit(0)  # nobody is left to take the row, or to send another run
