@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from qiskit.quantum_info import Statevector
+from qiskit import QuantumCircuit
+from qiskit.quantum_info import DensityMatrix, SparsePauliOp, Statevector
 
 from runner import compose, resume, run
 from runner.declare.config import RunConfig
@@ -173,3 +174,32 @@ def test_the_mean_of_the_last_iterates_is_that_of_a_share_of_the_steps() -> None
     for step in range(2, 21):
         trail.add(np.array([float(step)]))
     assert trail.mean() == 19.5
+
+
+def test_the_exact_energy_of_a_circuit_that_resets_is_told(workdir: Path) -> None:
+    """At the printed parameters, by Qiskit's DensityMatrix, which resets too; it is a mixture, and of no noise."""
+    program = (
+        'OPENQASM 3.0; include "stdgates.inc"; input float[64] a; input float[64] b; qubit[2] q; '
+        "ry(a) q[0]; cx q[0], q[1]; reset q[0]; ry(b) q[0]; cx q[0], q[1];"
+    )
+    Path("reset.qasm").write_text(program)
+    terms = "[[ZZ,1],[XX,0.5],[ZI,0.2]]"
+    result = run(
+        compose(
+            "ansatz=file", "ansatz.path=reset.qasm", "hamiltonian=pauli", f"hamiltonian.terms={terms}",
+            "estimator.default_shots=500", "optimizer=cobyla", "optimizer.max_evaluations=5", "tracking=off",
+            "run.figures=false",
+        )
+    )  # fmt: skip
+    circuit = QuantumCircuit(2)
+    first, second = result.parameters
+    circuit.ry(first, 0)
+    circuit.cx(0, 1)
+    circuit.reset(0)
+    circuit.ry(second, 0)
+    circuit.cx(0, 1)
+    state = DensityMatrix(np.diag([1.0, 0, 0, 0])).evolve(circuit)
+    operator = SparsePauliOp.from_list([("ZZ", 1.0), ("XX", 0.5), ("ZI", 0.2)])
+
+    assert result.exact_energy == pytest.approx(state.expectation_value(operator).real, abs=1e-12)
+    assert (result.exact_method, result.exact_note) == ("mixture", None)

@@ -181,9 +181,15 @@ class EstimatorPlan:
 
     @property
     def exact_method(self) -> str | None:
-        """How exact values are computed: statevector, density_matrix (under the noise), …; None where they are not."""
-        if self._anatomy.dynamic or self._options.quasi_static is not None:
+        """How exact values are computed: statevector, density_matrix (under the noise), …; None where they are not.
+
+        Of what measures, resets or branches on the way: mixture, of the states of every course, without noise.
+        """
+        if self._options.quasi_static is not None:
             return None
+        if self._anatomy.dynamic:
+            noisy = self._options.noise_model is not None
+            return ("density_matrix" if noisy else "mixture") if self._readout.has_tables else None
         if self._propagation is not None:
             return "pauli_propagation"
         if self._product is not None:

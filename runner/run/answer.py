@@ -51,7 +51,7 @@ class Noiseless(NamedTuple):
     energy: float | None = None
     """None where it is not computed."""
     method: str | None = None
-    """How it is: statevector | density_matrix (under the backend's noise) | …"""
+    """How it is: statevector | mixture (of all courses of what resets or branches) | density_matrix (with noise) | …"""
     note: str | None = None
     """Why it is not, in words."""
 
@@ -82,7 +82,7 @@ class Answer:
     exact_energy: float | None = None
     """Energy at the same parameters without shot noise; None where it is not computed."""
     exact_method: str | None = None
-    """How that is computed: statevector | density_matrix (under the backend's noise) | …"""
+    """How that is computed: statevector | mixture (of all courses) | density_matrix (under the backend's noise) | …"""
     exact_note: str | None = None
     """Why it is not, in words; None where it is, or nobody asks."""
 
