@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from runner.declare.checks import require_integer, require_positive
 from runner.declare.estimator import MAX_SHOTS
 from runner.declare.sampling import SamplerConfig
-from runner.display.words import energy_number
+from runner.display.words import digits_of, energy_number, in_cell
 from runner.errors import ConfigError
 from runner.run.answer import MEASURED, Noiseless
 from runner.run.experiment import Experiment, FirstJob, zeros
@@ -208,8 +208,8 @@ class Qaoa(SamplerConfig, Experiment):
             reference_energy=extremes[0] if extremes else lab.problem.reference_energy,
             evaluations=stream.evaluations,
             iterations=stream.iterations,
-            stop_reason=f"{answer.stop_reason(found)}; best bitstring has cost {search.lowest:g}{told}"
-            + counted_from(extremes),
+            stop_reason=f"{answer.stop_reason(found)}; best bitstring has cost "
+            f"{in_words([search.lowest, *(extremes or ())])[0]}{told}" + counted_from(extremes),
             resumable=answer.resumable(found),
             table=lab.table,
         )
@@ -394,7 +394,14 @@ def counted_from(extremes: tuple[float, float] | None) -> str:
     """What ratios are counted from, where that is not 0, as it is for cuts of graphs without negative weights."""
     if extremes is None or extremes[0] == extremes[1] or abs(extremes[1]) <= 1e-9 * abs(extremes[0]):
         return ""
-    return f"; ratios are 0 at the highest cost, {extremes[1]:g}, and 1 at the lowest, {extremes[0]:g}"
+    lowest, highest = in_words(extremes)
+    return f"; ratios are 0 at the highest cost, {highest}, and 1 at the lowest, {lowest}"
+
+
+def in_words(costs: Sequence[float]) -> list[str]:
+    """Costs with as many digits as tell them apart."""
+    digits = digits_of([{"value": cost} for cost in costs])
+    return [in_cell("value", cost, digits.get("value")) for cost in costs]
 
 
 def _array(values: Any) -> np.ndarray:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -21,6 +22,7 @@ from runner.display.live import rows, value_console
 from runner.display.words import (
     clock,
     counted_up,
+    digits_of,
     energy_lines,
     energy_number,
     error_in_words,
@@ -537,3 +539,31 @@ def test_a_table_in_a_pipe_has_no_blanks_at_the_ends_of_its_lines() -> None:
 def test_a_number_in_a_table_has_the_digits_of_its_column(name: str, value: float, told: str) -> None:
     """As the lines above the table have them; none is lost, and there are never hundreds."""
     assert in_cell(name, value) == told
+
+
+def of_column(name: str, rows: list[dict[str, Any]]) -> list[str]:
+    """A column as it is shown."""
+    return [in_cell(name, row[name], digits_of(rows).get(name)) for row in rows]
+
+
+def test_what_differs_is_told_beside_a_large_constant() -> None:
+    """By hand: four digits of the spread, two of a standard error, and six decimals where nothing tells more.
+
+    Columns that are compared have as many; six digits where these tell all that is known.
+    """
+    levels = [{"energy": 999997.0000053, "exact": 999997.0}, {"energy": 1000001.2345678, "exact": 1000001.0}]
+    measured = [{"Z0": 1e6 + 0.123456, "Z0 stddev": 0.013, "Z0 exact": 1e6 + 0.1111}]
+    usual = [
+        {"energy": -0.7029303944, "stddev": 0.014, "exact": -0.7029303945},
+        {"energy": -0.5, "exact": -0.6},
+    ]
+    cuts = [{"bitstring": "01", "cost": 1000003.0}, {"bitstring": "00", "cost": 999997.25}]
+
+    assert of_column("energy", levels) == ["999997", "1000001.235"]
+    assert of_column("exact", levels) == ["999997", "1000001"]
+    assert of_column("energy", levels[1:]) == ["1000001.234568"]
+    assert of_column("Z0", measured) == ["1000000.123"]
+    assert of_column("Z0 exact", measured) == ["1000000.111"]
+    assert of_column("energy", usual) == ["-0.70293", "-0.5"]
+    assert of_column("exact", usual) == ["-0.70293", "-0.6"]
+    assert of_column("cost", cuts) == ["1000003", "999997.25"]

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from runner.display.stream import as_text
-from runner.display.words import in_cell
+from runner.display.words import digits_of, in_cell
 from runner.lazy import rich
 
 if TYPE_CHECKING:
@@ -106,8 +106,12 @@ def rows(content: list[dict[str, Any]]) -> Table:
         table.add_column(
             rich.text.Text(as_text(name)), justify="right" if isinstance(first[name], int | float) else "left"
         )
+    digits = digits_of(content)
     for row in content:
         told = {name: row.get(name, "") for name in names}
-        cells = (in_cell(name, one) if isinstance(one, float) else as_text(one) for name, one in told.items())
+        cells = (
+            in_cell(name, one, digits.get(name)) if isinstance(one, float) else as_text(one)
+            for name, one in told.items()
+        )
         table.add_row(*map(rich.text.Text, cells))
     return table

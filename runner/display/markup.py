@@ -19,21 +19,29 @@ def facts(rows: Iterable[Sequence[str]]) -> str:
     return f"<table>{''.join(lines)}</table>"
 
 
-def table(rows: Sequence[Mapping[str, object]]) -> str:
-    """A table of dictionaries, without lists; of many rows the first. What a row does not have stays empty."""
+def table(rows: Sequence[Mapping[str, object]], digits: Mapping[str, int] | None = None) -> str:
+    """A table of dictionaries, without lists; of many rows the first. What a row does not have stays empty.
+
+    Args:
+        rows: a dictionary for each.
+        digits: column → significant digits of its numbers, if not six.
+    """
     if not rows:
         return ""
     rows = [{name: row[name] for name in row if not isinstance(row[name], list)} for row in rows]
     names = list(dict.fromkeys(name for row in rows for name in row))
     head = "".join(f"<th>{html.escape(str(name))}</th>" for name in names)
     lines = [
-        "".join(f"<td>{html.escape(_cell(row.get(name)))}</td>" for name in names) for row in rows[:MOST_ROWS]
+        "".join(
+            f"<td>{html.escape(_cell(row.get(name), (digits or {}).get(name, 6)))}</td>" for name in names
+        )
+        for row in rows[:MOST_ROWS]
     ]
     rest = f"<p>… {len(rows)} rows in all</p>" if len(rows) > MOST_ROWS else ""
     return f"<table><tr>{head}</tr>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>{rest}"
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, digits: int) -> str:
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return f"{value:.{digits}g}"
     return "" if value is None else str(value)

@@ -22,6 +22,10 @@ ENERGIES = ("energy", "exact_energy", "reference_energy", "error")
 """What is an energy, or a difference of two, in a result."""
 FEW_DIGITS = 1e-4
 """Below this, six decimals show two digits at most."""
+DIGITS = 6
+"""Of numbers in tables, unless they need more to be told apart."""
+ONE_DECIMAL_LEFT = 1e5
+"""From here on six digits leave no decimal."""
 WRITTEN_OUT = 1e15
 """From here on a number has an exponent: a float has no more than 16 digits."""
 
@@ -201,12 +205,76 @@ def decimals(value: float, places: int, sign: str = "") -> str:
     return f"{value:{sign}.{places}f}" if abs(value) < WRITTEN_OUT else f"{value:{sign}.6g}"
 
 
-def in_cell(name: str, value: float) -> str:
-    """A number of a table, by its column: a standard error to two digits, money in cents, seconds in hundredths."""
+def digits_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Significant digits of a table's columns: six, and more where six do not tell what is different.
+
+    A large constant takes digits from what differs between rows, and from a standard error, which is told to two. Four
+    of the spread are told, but no more decimals than energies have elsewhere; exact values have as many as measured.
+    """
+    columns: dict[str, list[float]] = {}
+    wanted: dict[str, int] = {}
+    for row in rows:
+        for name, value in row.items():
+            if not isinstance(value, float) or not math.isfinite(value) or _is_paid(name, row):
+                continue
+            columns.setdefault(name, []).append(value)
+            stddev = row.get("stddev" if name in (*ENERGIES, "exact", "value") else f"{name} stddev")
+            if isinstance(stddev, float) and 0 < stddev < abs(value) and math.isfinite(stddev):
+                told = _place(value) - _place(stddev) + 2
+                wanted[name] = max(wanted.get(name, 0), told)
+    most: dict[str, int] = {}
+    alike: dict[str, int] = {}
+    for name, values in columns.items():
+        largest, spread = max(map(abs, values)), max(values) - min(values)
+        if not largest:
+            continue
+        group = _compared(name)
+        most[group] = max(max(_place(largest) + 1, 0) + DIGITS, most.get(group, 0))
+        if name not in wanted and spread > ROUNDING * math.ulp(largest):
+            wanted[name] = _place(largest) - _place(spread) + 4
+        elif name not in wanted and largest >= ONE_DECIMAL_LEFT:
+            alike[group] = most[group]
+    together: dict[str, int] = {}
+    for name, told in wanted.items():
+        together[_compared(name)] = max(told, together.get(_compared(name), 0))
+    together = {**alike, **together}
+    return {
+        name: min(max(together.get(_compared(name), 0), DIGITS), most.get(_compared(name), DIGITS), 16)
+        for name in columns
+    }
+
+
+def _compared(column: str) -> str:
+    """What a column of a table is compared with, by the name of the measured one."""
+    if column in ("energy", "value", "exact"):
+        return "energy"
+    return column.removesuffix(" exact").removesuffix(" noisy")
+
+
+def _is_paid(column: str, row: Mapping[str, Any]) -> bool:
+    """Whether a column tells money or seconds; the cost of a bitstring is an energy."""
+    return column.endswith(("cost", "seconds")) and "bitstring" not in row
+
+
+def _place(value: float) -> int:
+    """The place of a number's first digit: 0 from 1 to 10."""
+    return math.floor(math.log10(abs(value)))
+
+
+def in_cell(name: str, value: float, digits: int | None = None) -> str:
+    """A number of a table, by its column: a standard error to two digits, money in cents, seconds in hundredths.
+
+    Args:
+        name: of the column.
+        value: what stands there.
+        digits: of all others, where `digits_of` tells them.
+    """
     if name.endswith("stddev"):
         return plain_number(value, 2)
     told = value == 0 or 0.1 <= abs(value) < 1e9  # others lose all their digits, or have too many
-    return f"{value:.2f}" if told and name.endswith(("cost", "seconds")) else f"{value:.6g}"
+    if digits is None and told and name.endswith(("cost", "seconds")):
+        return f"{value:.2f}"
+    return f"{value:.{digits or DIGITS}g}"
 
 
 LEFT_OUT = 1e-10

@@ -21,6 +21,7 @@ from runner.display.words import (
     clock,
     counted_up,
     counts,
+    digits_of,
     energy_lines,
     energy_number,
     in_cell,
@@ -302,6 +303,7 @@ def _render(**content: Any) -> str:
     environment.filters["shown"] = shown
     environment.filters["heading"] = heading
     environment.filters["numeric"] = numeric
+    environment.filters["digits"] = digits_of
     return environment.get_template("report.html.jinja").render(**content)
 
 
@@ -315,12 +317,12 @@ def numeric(rows: Sequence[Mapping[str, Any]]) -> list[int]:
     ]
 
 
-def shown(value: Any, name: str = "") -> str:
-    """A cell of a table, in the column of that name."""
+def shown(value: Any, name: str = "", digits: Mapping[str, int] | None = None) -> str:
+    """A cell of a table, in the column of that name; `digits` of each column are six else."""
     if value is None or _no_spread(name, value):
         return ""
     if isinstance(value, float):
-        return in_cell(name, value).replace("-", "−")
+        return in_cell(name, value, (digits or {}).get(name)).replace("-", "−")
     return str(value)
 
 

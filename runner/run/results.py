@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from runner import review
 from runner.declare.session import plan_of
 from runner.display import markup
-from runner.display.words import clock, counted_up, counts, energy_lines, without_residue
+from runner.display.words import clock, counted_up, counts, digits_of, energy_lines, without_residue
 from runner.hamiltonian import unit_of
 from runner.record.directory import JOURNAL
 from runner.record.events import Evaluation, RunStarted
@@ -47,7 +47,8 @@ class Outcome:
     exact_energy: float | None = None
     """Energy at the same parameters without shot noise, where it is computed."""
     exact_method: str | None = None
-    """How: statevector | density_matrix (under the backend's noise) | …"""
+    """How: statevector | mixture (of all courses of what resets or branches) | density_matrix (under the backend's
+    noise) | …"""
     exact_note: str | None = None
     """Why it is not computed, in words; None where it is, where nothing is measured, and in earlier results."""
     parameters: list[float] = field(default_factory=list)
@@ -113,7 +114,8 @@ class RunResult:
     exact_energy: float | None = None
     """Energy at the same parameters without shot noise, where it is computed."""
     exact_method: str | None = None
-    """How: statevector | density_matrix (under the backend's noise) | …"""
+    """How: statevector | mixture (of all courses of what resets or branches) | density_matrix (under the backend's
+    noise) | …"""
     exact_note: str | None = None
     """Why it is not computed, in words; None where it is, where nothing is measured, and in earlier results."""
     converged: bool | None = None
@@ -229,8 +231,9 @@ class RunResult:
             ("usage", clock(usage or 0.0), cost),
             ("files", str(self.directory), ""),
         ]
+        shown = counted_up(without_residue(vars(self))["table"], self.evaluations)
         return (
             markup.facts(rows)
-            + markup.table(counted_up(without_residue(vars(self))["table"], self.evaluations))
+            + markup.table(shown, digits_of(shown))
             + (self.plot().in_html() if recorded else "")
         )
