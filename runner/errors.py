@@ -5,6 +5,7 @@
     RunnerError                     one line for the user; exit 1
     ├── ConfigError                 what was declared cannot be run; exit 2
     ├── StorageError                the disk refused; exit 5
+    │   └── JournalChangedError     a journal is not what was written into it
     ├── JournalError                no journal, not a journal, or another process is writing it; exit 2
     ├── ResumeError                 the past does not repeat itself: code, config or environment changed; exit 2
     ├── TrackingError               tracking.required and it could not be reached; exit 4
@@ -69,6 +70,10 @@ class StorageError(RunnerError):
     """The output directory cannot be written: full, read-only or gone."""
 
     exit_code = 5
+
+
+class JournalChangedError(StorageError):
+    """A journal that was written whole has a line that does not follow from those before it."""
 
 
 class JournalError(RunnerError):

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -484,6 +485,55 @@ def test_a_deleted_journal_is_noticed(tmp_path, monkeypatch):
     with pytest.raises(StorageError, match="was deleted while"):
         journal.write(told("evaluation", {"energy": 3.0}))
     journal.close()
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (lambda path: os.truncate(path, 0), "was emptied or cut off while"),
+        (lambda path: os.truncate(path, 40), "was emptied or cut off while"),
+        (lambda path: path.open("a").write("{}\n"), "was written into by another program"),
+        (lambda path: path.rename(path.with_name("j2")), "was moved away while"),
+        (lambda path: shutil.copy(path.rename(path.with_name("j2")), path), "is another file than the one"),
+    ],
+    ids=["emptied", "cut", "written", "moved", "copied"],
+)
+def test_a_journal_that_others_change_is_noticed(tmp_path, monkeypatch, harm, words):
+    """What is at its path has to be what was written: a run that went on would tell of facts that nobody can read."""
+    monkeypatch.setattr("runner.record.journal.SYNC_INTERVAL", -1.0)  # at every event, not once a second
+    path = tmp_path / "journal.jsonl"
+    journal = Journal.create(path)
+    for number in range(3):
+        journal.write(told("evaluation", {"energy": number}))
+    harm(path)
+
+    with pytest.raises(StorageError, match=words):
+        journal.write(told("evaluation", {"energy": 3.0}))
+    with pytest.raises(StorageError, match=words):
+        journal.write(told("evaluation", {"energy": 4.0}))
+    journal.close()
+
+
+def test_a_journal_that_is_emptied_before_its_end_is_noticed_when_it_is_closed(tmp_path):
+    """No event follows, and the last second has not passed: closing tells."""
+    journal = Journal.create(tmp_path / "journal.jsonl")
+    journal.write(told("evaluation", {"energy": 1.0}))
+    os.truncate(tmp_path / "journal.jsonl", 0)
+
+    with pytest.raises(StorageError, match="was emptied"):
+        journal.close()
+
+
+def test_a_directory_that_is_moved_takes_its_journal_along(tmp_path, monkeypatch):
+    """Nothing is lost there: every event is in the file, wherever that is now."""
+    monkeypatch.setattr("runner.record.journal.SYNC_INTERVAL", -1.0)
+    (tmp_path / "run").mkdir()
+    with Journal.create(tmp_path / "run" / "journal.jsonl") as journal:
+        journal.write(told("kind", {"n": 0}))
+        (tmp_path / "run").rename(tmp_path / "moved")
+        journal.write(told("kind", {"n": 1}))
+
+    assert payloads(tmp_path / "moved" / "journal.jsonl") == [{"n": 0}, {"n": 1}]
 
 
 def test_an_interrupted_write_leaves_no_trace(tmp_path):

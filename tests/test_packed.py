@@ -55,6 +55,33 @@ def packed_journal(folder: Path) -> tuple[Path, list[Event], bytes]:
     return path, events, packed.packed_path(path).read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("harm", "line"),
+    [
+        (lambda content: content.replace(b'"number":7,', b'"number":8,'), 8),
+        (lambda content: bytes(300) + content[300:], 1),
+        (lambda content: content[:-5], EVENTS + 1),
+        (lambda content: content[: content.index(b"\n") + 1] + content, 2),
+    ],
+    ids=["edited", "blank", "cut", "repeated"],
+)
+def test_what_is_no_whole_journal_is_not_packed(
+    tmp_path: Path, small_blocks: None, harm: Any, line: int
+) -> None:
+    """Packing takes the place of the file: what somebody has changed stays as it is, and the line is named."""
+    path = journal_of(tmp_path)
+    changed = harm(path.read_bytes())
+    path.write_bytes(changed)
+
+    with pytest.raises(StorageError, match=f"line {line} is (damaged|cut off)") as caught:
+        pack(path)
+    assert caught.value.exit_code == 5
+    assert path.read_bytes() == changed
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(StorageError, match=f"line {line} "):
+        packing.Packing(path).finish()
+
+
 def test_a_packed_journal_is_what_gzip_takes_it_for(tmp_path: Path, small_blocks: None) -> None:
     """Python's own gzip reads the same bytes, which are fewer; the journal reads the same both ways."""
     path = journal_of(tmp_path)
@@ -237,7 +264,7 @@ def test_K17_a_journal_of_whole_blocks_has_an_end_too(tmp_path: Path, small_bloc
     content = path.read_bytes()
     assert len(content) % 512 == more
 
-    pack(path)
+    packed.pack(path)  # whatever stands in it
 
     file = packed.packed_path(path)
     kept = packed.open_kept(path)

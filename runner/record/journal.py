@@ -7,7 +7,7 @@ the shortest form that reads back to the same bits; what JSON cannot say becomes
 
 `write` hands the line to the operating system before it returns, so killing the process loses nothing; the
 disk is asked to keep it (`fdatasync`) at most once a second, so a power cut may lose the last second. That
-is also how soon it is noticed that somebody deleted the file.
+is also how soon it is noticed that somebody deleted, emptied or replaced the file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Any, Self
 from zlib import crc32
 
-from runner.errors import ConfigError, ConfigWarning, JournalError, StorageError
+from runner.errors import ConfigError, ConfigWarning, JournalChangedError, JournalError, StorageError
 from runner.record import clock, faults
 from runner.record.encoding import from_line, require_readable, to_line
 from runner.record.events import RUN, Event, Result, RunEnded, RunStarted, Vocabulary
@@ -304,9 +304,32 @@ class Journal:
     def _sync(self) -> None:
         getattr(os, "fdatasync", os.fsync)(self._descriptor)
         self._synced = time.monotonic()
-        if os.fstat(self._descriptor).st_nlink == 0:  # writing would go on without an error, and into nowhere
-            self._failure = f"{self.path} was deleted while it was being written; what it held is lost"
+        fault = self._fault()
+        if fault is not None:  # writing would go on without an error, and into nowhere
+            self._failure = f"{self.path} {fault}"
             raise StorageError(self._failure)
+
+    def _fault(self) -> str | None:
+        """What somebody has done to the file while it was being written; None where it is there as it was written."""
+        held = os.fstat(self._descriptor)
+        if held.st_nlink == 0:
+            return "was deleted while it was being written; what it held is lost"
+        if self.untouched:  # what was cut off by a kill is still behind it
+            return None
+        if held.st_size < self._size:
+            lost = self._size - held.st_size
+            return f"was emptied or cut off while it was being written; {lost} bytes of it are lost"
+        if held.st_size > self._size:
+            return "was written into by another program; what stands there is not what was measured alone"
+        try:
+            there = os.lstat(self.path).st_size
+        except OSError:
+            if not self.path.parent.exists():  # the whole directory was moved, with all that is in it
+                return None
+            return "was moved away while it was being written; put it back to go on"
+        if there != self._size:
+            return "is another file than the one that is being written, which was moved away; put that back to go on"
+        return None
 
     def _roll_back(self) -> None:
         """Remove what was written of a line that did not get through; a reader would skip it anyway."""
@@ -577,6 +600,7 @@ def pack(path: Path, begun: Begun | None = None) -> bool:
 
     Raises:
         JournalError: somebody writes it.
+        JournalChangedError: it is not what was written; it stays as it is.
         StorageError: the disk refused; the journal is as it was.
     """
     try:
@@ -585,6 +609,7 @@ def pack(path: Path, begun: Begun | None = None) -> bool:
         return False
     try:
         lock(descriptor, path, shared=True)  # shared, so that nobody who asks `is_open` takes us for a writer
+        _require_whole(path)
         return pack_file(path, begun)
     except BlockingIOError as error:
         raise JournalError(f"{path} is being written by another process") from error
@@ -592,6 +617,34 @@ def pack(path: Path, begun: Begun | None = None) -> bool:
         raise _storage_error(path, error) from error
     finally:
         os.close(descriptor)
+
+
+def _require_whole(path: Path) -> None:
+    """Refuse a journal of which a line does not follow from those before it; what they tell is not looked at.
+
+    Raises:
+        JournalChangedError: naming the line.
+    """
+    crc, number = 0, 0
+    begun: list[bytes] = []
+    for block in blocks(OpenFile(path)):
+        *lines, rest = block.split(b"\n")
+        if not lines:
+            begun.append(rest)
+            continue
+        lines[0] = b"".join((*begun, lines[0]))
+        begun = [rest]
+        for line in lines:
+            number += 1
+            crc = crc32(line[:-_TAIL], crc)
+            if not line.endswith(b',"crc":"%08x"}' % crc):
+                raise JournalChangedError(
+                    f"{path}: line {number} is damaged; it was changed while the run went on"
+                )
+    if any(begun):
+        raise JournalChangedError(
+            f"{path}: line {number + 1} is cut off; it was changed while the run went on"
+        )
 
 
 def _require_no_link(path: Path) -> None:

@@ -321,6 +321,8 @@ def pack(path: Path, begun: Begun | None = None) -> bool:
         _write(temporary, itertools.chain(pieces, _members(source, done)), source)
         if not _same(source, PackedFile(temporary), done):
             return False
+        if not os.path.samestat(os.fstat(source.descriptor), os.lstat(path)):  # it was replaced meanwhile
+            return False
         temporary.replace(target)
         faults.reach("packed")
         _keep(target.parent)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
-from runner.errors import RunnerError
+from runner.errors import JournalChangedError, RunnerError
 from runner.record.journal import Journal, pack
 from runner.record.packed import BLOCK, Begun
 from runner.runtime.threads import Background
@@ -42,10 +42,16 @@ class Packing:
                 packing._begun.close()
 
     def finish(self) -> None:
-        """Keep the journal, which is closed, in fewer bytes; nothing is lost where that cannot be."""
+        """Keep the journal, which is closed, in fewer bytes; nothing is lost where that cannot be.
+
+        Raises:
+            JournalChangedError: somebody has changed it.
+        """
         self._stop()
         try:
             pack(self.path, self._begun)
+        except JournalChangedError:
+            raise
         except RunnerError as error:
             log.info("the journal stays as it is: %s", error)
 
