@@ -15,7 +15,7 @@ from runner.record.logfile import LogFile
 from runner.record.redaction import RedactingFormatter
 from runner.tracking.config import TrackingConfig
 from runner.tracking.report import SyncReport, UploadState, report_of
-from runner.tracking.store import StoreError, is_server, load
+from runner.tracking.store import NotOursError, StoreError, is_server, load
 from runner.tracking.sync import RunSync, locked, reconcile
 
 INTERVAL = 0.5
@@ -93,7 +93,7 @@ def _complete(run: RunSync) -> None:
         except StoreError as error:
             run.failed(error)
             log.warning("%s", error)
-            if pause is None:
+            if pause is None or isinstance(error, NotOursError):
                 return
             time.sleep(pause)
         else:

@@ -67,6 +67,8 @@ class UploadState:
     """Events at the start of the journal that are in the store."""
     crc: str = ""
     """Checksum of the last of these."""
+    claim: str = ""
+    """Token of the process that brought it in last, as the store has it."""
     phase: str = "starting"
     """starting | uploading | offline | failed | synced."""
     message: str = ""
@@ -108,7 +110,7 @@ class UploadState:
 
 
 KINDS: dict[str, Check] = {
-    **dict.fromkeys(("uri", "phase", "message", "note", "fingerprint", "crc"), is_text),
+    **dict.fromkeys(("uri", "phase", "message", "note", "fingerprint", "crc", "claim"), is_text),
     **dict.fromkeys(("run_id", "experiment_id", "experiment"), maybe(is_text)),
     **dict.fromkeys(("synced", "failures", "uploader"), is_count),
     "since": maybe(is_number),

@@ -38,6 +38,9 @@ ID_TAG = "runner.run_id"
 JOURNAL_TAG = "runner.journal"
 """The tag that says of which journal it is: how many lines it had, and the checksum of the last."""
 
+CLAIM_TAG = "runner.uploader"
+"""The tag that says who brings the run in: a token of the process, and the lines of its journal that are there."""
+
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """Tells MLflow's pages to show runs with metrics, not traces of language models."""
 
@@ -61,6 +64,10 @@ log = logging.getLogger("runner.tracking")
 
 class StoreError(Exception):
     """The store did not take it; trying again later may help."""
+
+
+class NotOursError(StoreError):
+    """The MLflow run is another journal's; trying again helps only once something is done about that."""
 
 
 class Store:
@@ -124,10 +131,16 @@ class Store:
         )
         return found[0].info.run_id if found else None
 
-    def tag(self, mlflow_run_id: str, name: str) -> str | None:
-        """A tag of a run; None where it has none of this name."""
-        found: str | None = self._call(self._client.get_run, mlflow_run_id).data.tags.get(name)
+    def tags(self, mlflow_run_id: str) -> Mapping[str, str]:
+        """The tags of a run."""
+        found: Mapping[str, str] = self._call(self._client.get_run, mlflow_run_id).data.tags
         return found
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let nobody else look at a database file and write to it by what they saw; a server has no such lock."""
+        with _alone(self._uri):
+            yield
 
     def create_run(self, run_id: str, name: str, started: float, tags: Mapping[str, str]) -> str:
         """A new MLflow run that carries our id from its first moment."""
@@ -140,11 +153,21 @@ class Store:
         )
         return str(run.info.run_id)
 
-    def metrics(self, mlflow_run_id: str, points: Sequence[tuple[str, float, int, int]]) -> None:
-        """Store metric values (key, value, milliseconds, step), at most `BATCH`; repeats change nothing."""
-        from mlflow.entities import Metric
+    def metrics(
+        self,
+        mlflow_run_id: str,
+        points: Sequence[tuple[str, float, int, int]],
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Store metric values (key, value, milliseconds, step), at most `BATCH`, and tags; repeats change nothing."""
+        from mlflow.entities import Metric, RunTag
 
-        self._call(self._client.log_batch, mlflow_run_id, metrics=[Metric(*point) for point in points])
+        self._call(
+            self._client.log_batch,
+            mlflow_run_id,
+            metrics=[Metric(*point) for point in points],
+            tags=[RunTag(key, value) for key, value in (tags or {}).items()],
+        )
 
     def measured(self, mlflow_run_id: str) -> Collection[str]:
         """The keys of the metrics that a run has."""

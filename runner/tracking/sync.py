@@ -9,6 +9,7 @@ import logging
 import os
 import tempfile
 import time
+import uuid
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -48,7 +49,16 @@ from runner.tracking.report import (
     runs_of,
     together,
 )
-from runner.tracking.store import BATCH, JOURNAL_TAG, Store, StoreError, absolute, is_server
+from runner.tracking.store import (
+    BATCH,
+    CLAIM_TAG,
+    JOURNAL_TAG,
+    NotOursError,
+    Store,
+    StoreError,
+    absolute,
+    is_server,
+)
 from runner.tracking.translation import Point, Translation
 from runner.tracking.views import STARTED
 
@@ -119,6 +129,7 @@ class RunSync:
         self._resumed = self._scanned = 0
         self._waiting: list[tuple[int, Point]] = []
         self._patient = live
+        self._token, self._claimed, self._lost = uuid.uuid4().hex[:16], False, ""
 
     def advance(self) -> None:
         """Bring in what the journal says by now.
@@ -137,7 +148,9 @@ class RunSync:
             return
         while self._waiting:
             batch = self._waiting[:BATCH]
-            self._send(run_id, [point for seq, point in batch if seq >= self.progress.synced])
+            points = [point for seq, point in batch if seq >= self.progress.synced]
+            if points:
+                self._send(run_id, points, batch[-1][0] + 1)
             del self._waiting[: len(batch)]
             self._take()
             if self._waiting:
@@ -203,6 +216,8 @@ class RunSync:
         fingerprint = self.fingerprint()
         if self.progress.fingerprint != fingerprint:
             assert self._store is not None
+            with self._held(run_id):
+                pass
             started = self.translation.started
             said = parameters(started.config, started.unused) | {
                 STARTED: f"{datetime.fromtimestamp(started.t, UTC):%Y-%m-%d %H:%M:%S}"
@@ -304,6 +319,8 @@ class RunSync:
 
     def _run(self) -> str:
         """The MLflow run, found again or made."""
+        if self._lost:
+            raise NotOursError(self._lost)
         if self._store is not None and self.progress.run_id:
             return self.progress.run_id
         started = self._started
@@ -311,28 +328,44 @@ class RunSync:
         store = Store(self.progress.uri, self.config.artifacts, experiment, self._request, live=self.live)
         self.progress.note = store.note or self.progress.note
         run_id = store.find_run(self.identity)
-        older = False
+        older = made = False
         if run_id is not None:
-            tag = store.tag(run_id, JOURNAL_TAG)
+            known = store.tags(run_id)
+            tag = known.get(JOURNAL_TAG)
             self._require_ours(tag)
+            self._require_unclaimed(known)
             older = bool(self.progress.fingerprint) and _lines(tag) < self.progress.synced
         if run_id is not None and self.live:
-            store.set_status(run_id, "RUNNING", None)
             self.progress.fingerprint = ""
         if run_id is None:
             labels = {"runner.state": "running", "runner.directory": printable(started.run_id)}
             if started.parent:
                 labels["mlflow.parentRunId"] = self._parent(store, started.parent)
             name = printable(redact(started.name or started.run_id))[:250]
+            self.progress.claim, labels[CLAIM_TAG] = self._token, f"{self._token} 0 "
             run_id = store.create_run(self.identity, name, started.t, labels)
+            made = True
         # older: the store is a copy from before the run was there as a whole
         if run_id != self.progress.run_id or older:
             self.progress.run_id = run_id
             self._begin_again()
         self.progress.experiment_id = store.experiment_id
         self._store = store
+        if self.live and not made:
+            with self._held(run_id):
+                store.set_status(run_id, "RUNNING", None)
         self._say("uploading")
         return run_id
+
+    def _require_unclaimed(self, tags: Mapping[str, str]) -> None:
+        """Refuse what another journal of this run has brought in, and may go on to; what this directory has is ours.
+
+        Raises:
+            StoreError: its lines are no others of this one.
+        """
+        token, _, place = tags.get(CLAIM_TAG, "").partition(" ")
+        if token != self.progress.claim:  # a power cut may have cost lines that are there already
+            self._require_ours(place or None)
 
     def _require_ours(self, tag: str | None) -> None:
         """Refuse to mix this run with another journal of it in the store.
@@ -345,7 +378,7 @@ class RunSync:
         if tag is None or count < 0 or next(self.directory.glob(f"{JOURNAL}.dropped-*"), None) is not None:
             return
         if self._checksum(count) != tag.partition(" ")[2]:
-            raise StoreError(
+            raise NotOursError(
                 f"this run is there already, from a journal of {count} lines that this one does not begin with "
                 "(of a copy that went on, say); delete it there, or name another store by tracking.uri"
             )
@@ -371,16 +404,58 @@ class RunSync:
                 store.set_status(found, "FINISHED", started)
         return found
 
-    def _send(self, run_id: str, points: list[Point]) -> None:
-        """Store metric values where they belong: in the run, or in the child run of their workload."""
+    def _send(self, run_id: str, points: list[Point], count: int) -> None:
+        """Store metric values where they belong: in the run, or in the child run of their workload.
+
+        Args:
+            run_id: the MLflow run.
+            points: at most `BATCH`.
+            count: lines of the journal that they end with.
+        """
         assert self._store is not None
-        by_owner: dict[str | None, list[tuple[str, float, int, int]]] = defaultdict(list)
+        own: list[tuple[str, float, int, int]] = []
+        by_owner: dict[str, list[tuple[str, float, int, int]]] = defaultdict(list)
         # MLflow's comparison of runs opens on the metric that was stored first
         for owner, *point in sorted(points, key=lambda point: not point.key.startswith("energy/")):
-            by_owner[owner].append(tuple(point))  # type: ignore[arg-type]
+            (own if owner is None else by_owner[owner]).append(tuple(point))  # type: ignore[arg-type]
+        with self._held(run_id):
+            self._store.metrics(run_id, own, {CLAIM_TAG: f"{self._token} {count} {self._checksum(count)}"})
         for owner, values in by_owner.items():
-            target = run_id if owner is None else self._child(run_id, owner)
-            self._store.metrics(target, values)
+            self._store.metrics(self._child(run_id, owner), values)
+
+    @contextlib.contextmanager
+    def _held(self, run_id: str) -> Iterator[None]:
+        """Write to the MLflow run, if no copy of this run has begun to meanwhile.
+
+        Raises:
+            StoreError: one has; nothing is written.
+        """
+        assert self._store is not None
+        with self._store.alone():
+            self._claim(run_id, self._store.tags(run_id))
+            yield
+
+    def _claim(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Let others know that this process brings the run in; the directory's lock keeps those at it out.
+
+        Raises:
+            StoreError: what is there is of a journal that has other lines, or another process has taken it over.
+        """
+        assert self._store is not None
+        token, _, place = tags.get(CLAIM_TAG, "").partition(" ")
+        if token == self._token:
+            self._claimed = True
+            return
+        if self._claimed:
+            self._lost = (
+                "a copy of this run goes on, too, and has taken over this run there; the journal keeps everything, and "
+                "once the copy has ended sync tells what can be brought in"
+            )
+            raise NotOursError(self._lost)
+        self._require_unclaimed(tags)
+        self.progress.claim = self._token
+        self._store.describe(run_id, {}, {CLAIM_TAG: f"{self._token} {place or '0 '}"})
+        self._claimed = True
 
     def _before_energies(self) -> bool:
         """Whether to wait for the first energy, which belongs before what its job cost; once, and not for long."""

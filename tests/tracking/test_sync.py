@@ -727,3 +727,68 @@ def test_a_journal_that_was_mended_and_gone_on_with_arrives_whole(tracked, tmp_p
     (run,) = tracked.of(directory)
     assert dict(tracked.history(run, "energy/value")) == dict(TRACE)
     assert run.info.status == "FINISHED"
+
+
+@pytest.mark.parametrize("first", ["takes over", "wrote before"])
+def test_two_copies_that_go_on_at_once_are_not_mixed(tracked, tmp_path, request, first):
+    """One of them has the MLflow run, with its own numbers alone; the other is told, and its journal has its own."""
+    ours, theirs = copies(tmp_path, request.node.name, tracked.place)
+    one = RunSync(ours, tracked.config, live=True)
+    one.advance()
+    if first == "wrote before":
+        go_on(ours, 1.0)
+        one.advance()
+        with pytest.raises(StoreError, match="from a journal of 27 lines that this one does not begin with"):
+            RunSync(theirs, tracked.config, live=True).advance()
+        winner, loser, has = one, theirs, ours
+    else:
+        other = RunSync(theirs, tracked.config, live=True)
+        other.advance()
+        go_on(ours, 1.0)
+        for _ in range(2):  # it stays so
+            with pytest.raises(StoreError, match="a copy of this run goes on, too, and has taken over"):
+                one.advance()
+        winner, loser, has = other, ours, theirs
+    go_on(has, 2.0)
+    winner.advance()
+    go_on(loser, 3.0)
+    assert sync(loser).state == "offline"
+    winner.finish()
+
+    (run,) = tracked.of(has)
+    told = [value for _, value in tracked.history(run, "energy/value") if value >= 1.0]
+    assert told == ([1.0, 2.0] if has == ours else [2.0])
+    assert "does not begin with" in sync(loser).message
+
+
+def test_lines_that_a_power_cut_cost_are_brought_in_anew(tracked, tmp_path, request):
+    """The store has a line more than the disk kept: the same directory goes on, and its MLflow run with it."""
+    directory, _ = copies(tmp_path, request.node.name, tracked.place)
+    kept = (directory / "journal.jsonl").read_bytes()
+    go_on(directory, 1.0)
+    RunSync(directory, tracked.config, live=True).advance()
+    (directory / "journal.jsonl").write_bytes(kept)
+    go_on(directory, 2.0)
+
+    assert sync(directory).state == "synced"
+    (run,) = tracked.of(directory)
+    assert run.data.metrics["energy/value"] == 2.0
+
+
+def copies(folder, name, place):
+    """The directory of a run of eight evaluations that nobody writes, brought into the store, and a copy of it."""
+    ours, theirs = folder / name, folder / "copy" / name
+    journal = made.start(ours, *place)
+    made.evaluate(journal, range(8))
+    journal.close()
+    sync(ours)
+    shutil.copytree(ours, theirs)
+    return ours, theirs
+
+
+def go_on(directory, energy):
+    """One evaluation more, of an energy that no other has."""
+    with Journal.append_to(directory / "journal.jsonl") as journal:
+        count = sum(1 for event in journal.contents.events if event.kind == "evaluation")
+        facts = {"workload": "vqe", "index": count, "energy": energy, "stddev": 0.01, "best": -1.0}
+        journal.write(told("evaluation", facts))
