@@ -253,6 +253,10 @@ def _check_observable(key: str, leaf: Any) -> None:
         if not isinstance(label, str) or not re.fullmatch(r"[IXYZ]+", label):
             raise ConfigError(f"{label!r} is no word of I, X, Y, Z; write e.g. XX or {{XX: 0.5}}", key=key)
         require_number(key, coefficient)
+    if not any(terms.values()):
+        raise ConfigError(
+            f"{_shown(leaf) or '{}'} is zero in every state; give a coefficient that is not", key=key
+        )
     if len({len(label) for label in terms}) != 1:
         raise ConfigError(f"{_shown(leaf)} has labels of different length; use one length", key=key)
 

@@ -42,6 +42,11 @@ class GateList(AnsatzConfig):
 
     written_down: ClassVar[bool] = True
 
+    @property
+    def for_parameters(self) -> str:
+        """What to do where its circuit has none."""
+        return "name an angle, e.g. [ry, a, 0], or measure it as it stands with experiment=estimation"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.gates:

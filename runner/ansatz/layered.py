@@ -76,6 +76,11 @@ class LayeredAnsatz(AnsatzConfig):
             for qubit in pair:
                 require_integer(key, qubit, 0, (self.qubits or MAX_QUBITS) - 1)
 
+    @property
+    def for_parameters(self) -> str:
+        """What to do where its circuit has none."""
+        return super().for_parameters if self.reps else "raise ansatz.reps"
+
     def options(self, hamiltonian: SparsePauliOp | None) -> dict[str, Any]:
         """What all of qiskit's layered circuits take.
 

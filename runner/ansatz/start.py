@@ -64,6 +64,11 @@ class AnsatzConfig:
     written_down: ClassVar[bool] = False
     """It is a circuit as it is written down, whatever the Hamiltonian."""
 
+    @property
+    def for_parameters(self) -> str:
+        """What to do where its circuit has none."""
+        return "choose another, or measure it as it stands with experiment=estimation"
+
     def __post_init__(self) -> None:
         if self.qubits is not None:
             require_integer("ansatz.qubits", self.qubits, 1, MAX_QUBITS)

@@ -146,7 +146,7 @@ def _added_up(observable: Any) -> SparseObservable:
     total = total.simplify(_CANCELLED * float((measured if measured.any() else sizes).max(initial=0.0)))
     numbers = np.asarray(total.coeffs)
     if not len(numbers):
-        raise ValueError("Empty observable was detected.")
+        raise ConfigError("an observable's coefficients are all zero or cancel; give one that does not")
     for place in np.flatnonzero(np.abs(numbers.imag) > _ROUNDING * np.abs(numbers).max())[:1]:
         raise ConfigError(
             f"an observable must have real coefficients, got {complex(numbers[place])} for {_label_of(total, place)}"

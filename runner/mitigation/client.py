@@ -1137,7 +1137,8 @@ def _folded(circuit: QuantumCircuit, chosen: Setting, seed: int) -> list[Quantum
 
     if not any(isinstance(item.operation, SUPPORTED_FOLDED_GATES) for item in circuit.data):
         raise ConfigError(
-            "zne_mitigation folds two-qubit gates (ecr, cx, cy, cz, swap), of which the circuit has none; leave it off"
+            "zne_mitigation folds two-qubit gates (ecr, cx, cy, cz, swap), of which the circuit has none; "
+            "set zne_mitigation=false, or resilience_level=1"
         )
     ways = {"gate_folding": "random", "gate_folding_front": "front", "gate_folding_back": "back"}
     way = ways[chosen.options.resilience.zne.amplifier]

@@ -146,22 +146,31 @@ class Added:
         return asdict(self)
 
 
-def require_suitable(setting: Setting | None, backend: Backend, *pub: Any) -> None:
+def require_suitable(
+    setting: Setting | None, backend: Backend, *pub: Any, declared_by: str = "estimator"
+) -> None:
     """Refuse noise factors and noise that was learned in another run where they do not go with this one.
 
     Args:
         setting: what is done.
         backend: where.
         pub: circuit and observables; without them only the device is compared, where circuits come later.
+        declared_by: the choice that says what is done.
 
     Raises:
-        ConfigError: factors are too large for the circuit; noise lacks a layer of it, is of another device or noise, or
-            the service takes none.
+        ConfigError: the circuit has no gates whose noise is undone; factors are too large for it; noise lacks a layer
+            of it, is of another device or noise, or the service takes none.
     """
     key = "estimator.layer_noise_model"
     if setting is None:
         return
     if pub:
+        if (setting.zne or setting.pec) and not pub[0].num_nonlocal_gates():
+            how, switch = ("cancelled", "pec") if setting.pec else ("amplified", "zne")
+            alone = declared_by == "estimator" and not setting.pea  # an amplifier acts with its switch
+            off = f"estimator.{switch}_mitigation=false" if alone else f"{declared_by}=level1"
+            told = f"noise of two-qubit gates would be {how}, and the circuit has none; take {off}, or another ansatz"
+            raise ConfigError(told, key=declared_by)
         mitigation.require_amplifiable(pub[0], setting, _named)
     if not isinstance(setting.model, str):
         return

@@ -142,8 +142,8 @@ class Preparation:
         return None if magnitude is None else RESIDUE * magnitude
 
     def _require_suitable(self, *pub: Any) -> None:
-        for setting in (self.mitigation, self.final_mitigation):
-            require_suitable(setting, self.backend, *pub)
+        for setting, key in ((self.mitigation, "estimator"), (self.final_mitigation, "estimator.final")):
+            require_suitable(setting, self.backend, *pub, declared_by=key)
 
     @property
     def mitigates(self) -> str | None:

@@ -87,7 +87,8 @@ class Problem:
             )
         if ansatz.num_parameters == 0:
             raise ConfigError(
-                "has no parameters, so there is nothing to optimize; raise its reps", key="ansatz"
+                f"has no parameters, so there is nothing to optimize; {config.ansatz.for_parameters}",
+                key="ansatz",
             )
         stage(f"transpiling {ansatz.num_qubits} qubits for {backend.name}")
         circuit = fit(ansatz, backend, config)

@@ -331,7 +331,10 @@ class LocalBackend(BackendV2):
         for circuit, plan in planned:
             found.update(self._layers_of(circuit, plan, chosen))
         if not found:
-            raise ConfigError("the circuit has no two-qubit gates whose noise could be learned; leave it off")
+            raise ConfigError(
+                "the circuit has no two-qubit gates whose noise could be learned; take resilience_level=1 without "
+                "pec_mitigation"
+            )
         return found
 
     def learning_plans(

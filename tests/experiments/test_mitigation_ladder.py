@@ -193,7 +193,10 @@ def test_processes_whose_sets_come_in_other_orders_climb_the_same_ladder(workdir
             r"^estimator\.pec\.max_overhead: acts in pec,",
         ),
         (("backend=ideal",), r"^estimator\.resilience_level: .* has no noise"),
-        (("ansatz=gates", "ansatz.gates=[[ry,a,0],[ry,b,1]]"), r"zne_mitigation folds two-qubit gates"),
+        (
+            ("ansatz=gates", "ansatz.gates=[[ry,a,0],[ry,b,1]]"),
+            r"^estimator: noise of two-qubit gates would be",
+        ),
         (
             ("ansatz.initial=values", f"ansatz.initial_values={[0.1] * 12}"),
             r"^ansatz\.initial: .* add experiment\.at=initial",
