@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,6 +11,7 @@ from runner import engine
 from runner.declare.checks import require_choice
 from runner.declare.config import flatten
 from runner.errors import ConfigError
+from runner.hamiltonian.scale import largest, size
 from runner.optimizer import StopOptimization
 from runner.run.answer import EXACT, MEASURED, TRUNCATED, worth
 from runner.run.experiment import Experiment
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
+    from qiskit.quantum_info import SparsePauliOp
 
     from runner.declare.config import RunConfig
     from runner.declare.plain import Values
@@ -282,15 +285,28 @@ def optimum(problem: Problem, seed: int) -> np.ndarray:
     if not plan.exact_gradient:
         raise ConfigError("no exact gradients of this circuit; use initial", key="experiment.at")
 
+    constant, unit = usual(problem.hamiltonian)
+
     def slope(values: np.ndarray) -> tuple[float, np.ndarray]:
         energy, gradient = plan.gradient(values)
-        return float(energy), np.asarray(gradient).reshape(-1)
+        return (float(energy) - constant) / unit, np.asarray(gradient).reshape(-1) / unit
 
     rng = np.random.default_rng([seed, 0x1ADD])
     starts = [problem.initial_point, *rng.uniform(-np.pi, np.pi, (STARTS, len(problem.initial_point)))]
     found = [minimize(slope, start, jac=True, method="L-BFGS-B") for start in starts]
     lowest = min(found, key=lambda one: round(float(one.fun), 9))  # of equal ones the first
     return np.asarray(lowest.x)
+
+
+def usual(hamiltonian: SparsePauliOp) -> tuple[float, float]:
+    """A constant and a unit in which energies are about 1, for thresholds of a minimization; 0 and 1 where they are."""
+    coefficient = largest(hamiltonian)
+    if not coefficient:
+        return 0.0, 1.0
+    trivial = ~(hamiltonian.paulis.x.any(axis=1) | hamiltonian.paulis.z.any(axis=1))
+    constant = float(hamiltonian.coeffs[trivial].real.sum())
+    unit = 1.0 if 1e-3 <= coefficient <= 1e3 else 2.0 ** math.floor(math.log2(coefficient))
+    return constant if abs(constant) > 1e3 * size(hamiltonian) else 0.0, unit
 
 
 def _only(values: Values, *names: str) -> Values:

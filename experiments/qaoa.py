@@ -377,9 +377,11 @@ def tally(bits: np.ndarray, costs: np.ndarray) -> list[tuple[str, int, float]]:
         word = "".join("1" if bit else "0" for bit in row[::-1])
         counts[word] = counts.get(word, 0) + 1
         prices[word] = cost
+    largest = max(map(abs, prices.values()), default=0.0)
+    unit = 1.0 if largest >= 1e-3 or not largest else largest  # what rounding tells apart is one cost
     return sorted(
         ((word, counts[word], prices[word]) for word in counts),
-        key=lambda item: (round(item[2], 9), -item[1], item[0]),
+        key=lambda item: (round(item[2] / unit, 9), -item[1], item[0]),
     )
 
 

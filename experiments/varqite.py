@@ -12,6 +12,7 @@ from runner import engine
 from runner.declare.checks import require_integer, require_positive
 from runner.display.words import clock
 from runner.errors import ConfigError, ConfigWarning
+from runner.hamiltonian.scale import largest
 from runner.run.answer import EXACT, MEASURED
 from runner.run.experiment import Experiment
 from runner.run.overlap import MAX_PROJECTED_QUBITS
@@ -38,7 +39,7 @@ MAX_STEPS = 10_000
 ERROR_BARS = 3
 """Standard errors by which an energy has to rise before it counts as rising …"""
 ROUNDING = 1e-9
-"""… and in addition this, of 1 and the energy."""
+"""… and in addition this, of the largest coefficient and the energy."""
 LEAST, LEAST_MEASURED = 1e-6, 1e-2
 """Regularization where none is declared, of exact and of sampled tensors."""
 
@@ -164,7 +165,7 @@ class Varqite(Experiment):
             exact = ImaginaryTime.of(problem.hamiltonian, tangents.at(problem.initial_point)[0])
         motion = Motion(objective, metric, flow.regularization, rehearsing=lab.rehearsing)
         parameters, step = problem.initial_point, self.total_time / self.steps
-        descent = Descent(self)
+        descent = Descent(self, largest(problem.hamiltonian))
         for number in range(self.steps + 1):
             here = parameters
             if number < self.steps:
@@ -223,6 +224,8 @@ class Descent:
 
     experiment: Varqite
     """Whose steps they are."""
+    size: float
+    """Largest coefficient of the Hamiltonian but for the identity's."""
     rises: int = 0
     """Steps by which it rose by more than its error bars and rounding."""
     last: tuple[float, float] | None = None
@@ -239,11 +242,10 @@ class Descent:
             stddev: its standard error; 0 where it is exact.
         """
         before, self.last = self.last, (energy, stddev)
+        rounding = ROUNDING * (self.size + abs(energy))
         if before is not None and not self.rises and stddev == 0:
-            self.still = self.still or abs(energy - before[0]) <= ROUNDING * (1 + abs(energy))
-        if before is None or energy - before[0] <= ERROR_BARS * math.hypot(stddev, before[1]) + ROUNDING * (
-            1 + abs(energy)
-        ):
+            self.still = self.still or abs(energy - before[0]) <= rounding
+        if before is None or energy - before[0] <= ERROR_BARS * math.hypot(stddev, before[1]) + rounding:
             return
         self.rises += 1
         if self.rises == 1:

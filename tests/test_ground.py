@@ -27,10 +27,10 @@ def two_symmetries(size: int) -> np.ndarray:
     return np.asarray(block_diag(*blocks))
 
 
-@pytest.mark.parametrize("size", [60, DENSE + 300])
-def test_the_lowest_of_another_symmetry_is_found(size: int) -> None:
-    """Small from the whole matrix, large by search: the second block's, and an eigenvector."""
-    matrix = two_symmetries(size)
+@pytest.mark.parametrize(("size", "unit"), [(60, 1.0), (DENSE + 300, 1.0), (DENSE + 300, 1e-8)])
+def test_the_lowest_of_another_symmetry_is_found(size: int, unit: float) -> None:
+    """Small from the whole matrix, large by search, in any unit: the second block's, and an eigenvector."""
+    matrix = two_symmetries(size) * unit
     energies, vectors = eigh(matrix, subset_by_index=[0, 0])
     assert np.abs(vectors[: size // 2]).max() < 1e-9, "the lowest state is in the second block"
     assert matrix.diagonal().argmin() < size // 2
@@ -38,5 +38,5 @@ def test_the_lowest_of_another_symmetry_is_found(size: int) -> None:
     found = ground(lambda vector: matrix @ vector, lambda at: matrix[np.ix_(at, at)], matrix.diagonal())
 
     assert found.converged
-    assert found.energy == pytest.approx(energies[0], abs=1e-9)
+    assert found.energy == pytest.approx(energies[0], rel=0, abs=1e-9 * unit)
     assert abs(found.state @ vectors[:, 0]) == pytest.approx(1, abs=1e-8)

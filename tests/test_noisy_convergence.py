@@ -75,16 +75,19 @@ def test_what_is_not_known_is_not_claimed(errors, why):
     assert result.message.endswith(f"{why}: not called converged." if why else "below gtol")
 
 
-def test_a_gradient_across_a_bound_is_none():
+@pytest.mark.parametrize("unit", [1.0, 1e-12, 1e12])
+def test_a_gradient_across_a_bound_is_none(unit):
     """E = x on [0, 1] with σ = 0.1 ends at 0, where the slope of 1 leads out; E = −x from 0 has 10 σ to go."""
-    for sign, stands in ((1.0, True), (-1.0, False)):
+    for slope, stands in ((unit, True), (-unit, False)):
 
-        def measured(x, sign=sign):
-            return sign * x[0], np.array([sign]), np.array([0.1])
+        def measured(x, slope=slope):
+            return slope * x[0], np.array([slope]), np.array([0.1 * unit])
 
-        config = choice("optimizer", "adam", bounds=[0.0, 1.0], iterations=1, gtol=2.0, learning_rate=1e-9)
+        config = choice(
+            "optimizer", "adam", bounds=[0.0, 1.0], iterations=1, gtol=2 * unit, learning_rate=1e-9
+        )
         result = config.build().minimize(
-            lambda x, sign=sign: sign * x[0], np.zeros(1), gradient=measured, rng=None, callback=lambda _: None
+            lambda x, slope=slope: slope * x[0], np.zeros(1), gradient=measured, rng=None, callback=lambda _: None
         )  # fmt: skip
         assert result.success == stands
         assert stands or "10 standard errors from zero" in result.message

@@ -227,6 +227,8 @@ def test_a_straight_line_is_continued_to_its_end() -> None:
 
     assert found == pytest.approx((-1.0, 0.05))
     assert to_no_variance([(0.3, -0.4), (0.2, -0.6)]) is None
+    small = to_no_variance([(0.3e-16, -0.4e-8), (0.2e-16, -0.6e-8), (0.1e-16, -0.8e-8)])  # in another unit
+    assert small == pytest.approx([1e-8 * one for one in found], rel=1e-9, abs=0)
     assert to_no_variance([(0.3, -0.4), (None, -0.6), (0.1, -0.8)]) is None
     assert to_no_variance([(0.3, -0.4), (0.2, -0.6), (0.0, -1.0)]) is None
 

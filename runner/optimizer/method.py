@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -426,7 +427,8 @@ class Watch:
         if not np.all(np.isfinite(errors)):
             return "how uncertain the gradient is there is not known"
         inward = slope if self.box is None else self._inward(parameters, slope)
-        rounding = 1e-9 * max(1.0, float(np.abs(slope).max()))
+        steepest = max(float(np.abs(one).max()) for one, _ in self._slopes.values())
+        rounding = 1e-9 * steepest or sys.float_info.min  # in the unit that energies are in
         distance = float((np.abs(inward) / np.maximum(errors, rounding)).max())
         return (
             None if distance <= CERTAIN else f"the gradient there is {distance:.3g} standard errors from zero"

@@ -23,7 +23,8 @@ def to_no_variance(points: Sequence[tuple[float | None, float]]) -> tuple[float,
     """
     known = [(variance, energy) for variance, energy in points if variance is not None]
     count = len(known)
-    if count < LEAST or count < len(points) or min(known)[0] < NOTHING:
+    nothing = NOTHING * min(1.0, max((energy**2 for _, energy in known), default=0.0))
+    if count < LEAST or count < len(points) or min(known)[0] < nothing:
         return None
     mean = sum(variance for variance, _ in known) / count
     spread = sum((variance - mean) ** 2 for variance, _ in known)

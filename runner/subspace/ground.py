@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ SPACE = 36
 """Vectors that a search spans before it starts again from the best."""
 CYCLES = 100
 """Rounds after which a search is given up."""
+SMALL = 1e-2
+"""Largest energy of configurations below which the unit is another."""
 NEAR = 1e-3
 """Least difference of energies that a correction is divided by."""
 TOLERANCE = 1e-11
@@ -57,6 +60,11 @@ def ground(
     size = len(diagonal)
     places = np.sort(np.argsort(diagonal, kind="stable")[:DENSE])
     energies, vectors = np.linalg.eigh(block(places))
+    largest = float(np.abs(energies).max())
+    if size > DENSE and 0 < largest < SMALL:  # all thresholds are in units of energies about 1
+        unit = 2.0 ** math.floor(math.log2(largest))
+        found = ground(lambda state: apply(state) / unit, lambda at: block(at) / unit, diagonal / unit)
+        return replace(found, energy=found.energy * unit)
     if size <= DENSE:
         return Ground(float(energies[0]), vectors[:, 0], converged=True)
     starts = np.zeros((ROOTS, size))

@@ -242,6 +242,18 @@ def test_declared_parameters_are_taken_as_they_are() -> None:
     assert prepared.ideal == pytest.approx(np.cos(0.4) ** 2)
 
 
+@pytest.mark.parametrize(("unit", "constant"), [(1.0, 0.0), (2.0**-30, 0.0), (2.0**30, 0.0), (1.0, 1e7)])
+def test_the_optimum_is_found_in_any_unit(unit: float, constant: float) -> None:
+    """The lowest energy of XX + 0.5 YY + 0.3 ZI, which the ansatz reaches, by dense algebra."""
+    terms = f"[[XX,{unit}],[YY,{0.5 * unit}],[ZI,{0.3 * unit}],[II,{constant}]]"
+    typed = ("hamiltonian=pauli", f"hamiltonian.terms={terms}")
+    prepared = Preparation(compose(*LADDER, *typed)).prepared
+    x, y, z = np.array([[0, 1], [1, 0]]), np.array([[0, -1j], [1j, 0]]), np.diag([1, -1])
+    matrix = np.kron(x, x) + 0.5 * np.kron(y, y) + 0.3 * np.kron(z, np.eye(2))
+
+    assert (prepared.ideal - constant) / unit == pytest.approx(np.linalg.eigvalsh(matrix)[0], abs=1e-6)
+
+
 def test_the_figure_says_how_far_off_and_at_what_price() -> None:
     """Labels as printed from the numbers; a table that is no ladder is not drawn."""
     row = {

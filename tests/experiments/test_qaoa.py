@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from qiskit.quantum_info import SparsePauliOp, Statevector
 
-from experiments.qaoa import Cost, conditional_value_at_risk, counted_from, ratio
+from experiments.qaoa import Cost, conditional_value_at_risk, counted_from, ratio, tally
 from runner import compose, run
 from runner.__main__ import main
 from runner.errors import ConfigError
@@ -203,3 +203,11 @@ def test_what_qaoa_cannot_do_is_refused(workdir: Path, overrides: list[str], lin
         run(compose(*QAOA, *overrides))
 
     assert list(workdir.iterdir()) == []
+
+
+def test_bitstrings_are_sorted_by_cost_in_any_unit() -> None:
+    """By hand: the cheapest first, however small costs are; those that only rounding tells apart by frequency."""
+    bits = np.array([[0], [0], [0], [1]])
+
+    assert [row[0] for row in tally(bits, np.array([2e-12, 2e-12, 2e-12, 1e-12]))] == ["1", "0"]
+    assert [row[0] for row in tally(bits, np.array([1.0, 1.0, 1.0, 1.0 - 1e-15]))] == ["0", "1"]
