@@ -25,6 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ.setdefault(name, "1")  # last bits depend on it, and the matrices are small
+        # libraries take it for UTF-8, which the current folder's name need not be; it is its own short name
+        sys.path[:] = [
+            "" if entry == os.getcwd() and not entry.isprintable() else entry for entry in sys.path
+        ]
         with readers() as output:
             return _main(list(sys.argv[1:] if arguments is None else arguments), output)
     except KeyboardInterrupt:

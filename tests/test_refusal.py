@@ -297,3 +297,67 @@ def test_nan_is_refused_by_every_verb(
 ) -> None:
     """Also by those with settings of their own."""
     assert "nan" in refused(words, capsys)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "tracking.experiment=caf\udce9",
+        "tracking.uri=sqlite:////tmp/caf\udce9.db",
+        "hamiltonian.path=h\udcff.txt",
+        "ansatz.initial=run:/tmp/RUN\udcff",
+        "hydra.run.dir=r\udcff",
+        "experiment.optimizers=[\ud800]",
+    ],
+)
+def test_what_is_no_utf8_is_refused(word: str) -> None:
+    """A byte that is no UTF-8 comes as a lone surrogate (PEP 383), which no file of a run can hold."""
+    with pytest.raises(
+        ConfigError, match=rf"^{word.partition('=')[0]}: .*has a letter that is no UTF-8; write"
+    ):
+        compose(word)
+
+
+def test_a_file_or_a_folder_that_is_no_utf8_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """YAML writes a surrogate as an escape; a folder's name has it as a byte; one line each, and nothing is created."""
+    mine = tmp_path / "mine" / "experiment"
+    mine.mkdir(parents=True)
+    (mine / "odd.yaml").write_text(
+        '# @package _global_\ndefaults: [vqe, _self_]\ntracking: {experiment: "\\uD800b"}\n'
+    )
+    with pytest.raises(ConfigError, match=r"odd\.yaml:3:24: .*has a letter that is no UTF-8"):
+        compose("experiment=odd", config_dirs=[str(mine.parent)])
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://caf\udce9.example")
+    with pytest.raises(ConfigError, match=r"^tracking\.uri: .*has a letter that is no UTF-8"):
+        compose()
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    folder = tmp_path / "bad\udcff"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for words in (["tracking=off"], ["-m", "seed=1,2", "tracking=off"], ["forecast"]):
+        assert main(words) == 2
+        assert re.fullmatch(r"error: the current folder: .*\n", capsys.readouterr().err)
+    assert list(folder.iterdir()) == []
+
+
+def test_digits_of_another_script_are_no_number(tmp_path: Path) -> None:
+    """U+0663 is Arabic for three, which int() reads; U+FF11 is a wide 1."""
+    mine = tmp_path / "experiment"
+    mine.mkdir()
+    (mine / "odd.yaml").write_text(
+        "# @package _global_\ndefaults: [vqe, _self_]\nseed: \u0663\n", encoding="utf-8"
+    )
+    for word in ("seed=\u0663", "optimizer.tolerance=\uff11", "experiment.name=\u0663"):
+        with pytest.raises(ConfigError, match=r"in other digits; write it with 0 to 9$"):
+            compose(word)
+    with pytest.raises(ConfigError, match=r"odd\.yaml:3:7: .*is 3 in other digits"):
+        compose("experiment=odd", config_dirs=[str(tmp_path)])
+
+
+def test_brackets_without_end_are_told_as_depth(tmp_path: Path) -> None:
+    """Four thousand of them are more than Python's reader of YAML takes."""
+    (tmp_path / "seed.yaml").write_text(f"seed: {'[' * 4000}{']' * 4000}\n")
+    with pytest.raises(ConfigError, match=r"seed\.yaml: is nested more than 64 deep; simplify it$"):
+        compose(config_dirs=[str(tmp_path)])

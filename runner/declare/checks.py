@@ -27,6 +27,29 @@ def require_choice(key: str, value: str, choices: Sequence[str]) -> None:
         raise ConfigError(f"unknown choice {value!r}{nearest(value, choices)}", key=key)
 
 
+def require_text(text: str, key: str) -> None:
+    """Refuse what cannot be written down as UTF-8: a name in another encoding, as a disk or a shell hands it over."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        place = shorten(text[max(error.start - 20, 0) : error.end + 20], 60)
+        raise ConfigError(
+            f"{place!r} has a letter that is no UTF-8; write it as UTF-8, and rename what file or folder is called so",
+            key=key if key.isascii() and key.isprintable() else None,
+        ) from error
+
+
+def require_digits(text: str, key: str) -> None:
+    """Refuse a number in digits of another script, which Python reads and few people can."""
+    if text.isascii():
+        return
+    try:
+        number = float(text)
+    except ValueError:
+        return
+    raise ConfigError(f"{shorten(text, 40)!r} is {number:g} in other digits; write it with 0 to 9", key=key)
+
+
 def require_integer(key: str, value: object, low: int | None = None, high: int | None = None) -> None:
     """Refuse what is not an integer in [low, high]; true and false are no integers."""
     if isinstance(value, bool) or not isinstance(value, int):

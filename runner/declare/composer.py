@@ -23,7 +23,7 @@ from runner.ansatz import AnsatzConfig
 from runner.declare import label, messages
 from runner.declare.alternatives import beaten_by, check_acting, make_room, stood_for
 from runner.declare.backend import BackendConfig
-from runner.declare.checks import require_choice, shorten
+from runner.declare.checks import require_choice, require_text, shorten
 from runner.declare.config import CONF, GROUPS, Declaration, RunConfig, flatten
 from runner.declare.hydra_support import refuse_outside, require_ours
 from runner.declare.overrides import Choices, Override, Overrides, Pattern
@@ -169,6 +169,7 @@ class Composer:
         """Turn a composition into plain, checked Python; it is used up by that."""
         from omegaconf import open_dict
 
+        require_text(os.getcwd(), "the current folder")  # it is written down
         directory = None
         multirun = False
         if "hydra" in composed:
@@ -204,6 +205,7 @@ class Composer:
         Raises:
             ConfigError: bad input, or a setting of the launcher or sweeper is wrong.
         """
+        require_text(os.getcwd(), "the current folder")
         config = self.composed(overrides, whole=True)
         with messages.translated(self.folders):
             params, multirun = _of_the_choices(config, overrides), _is_multirun(config)
@@ -480,7 +482,7 @@ class Composer:
             self._put_all(root, overrides)
         messages.check_resolvable(root)
         messages.check_complete(root)
-        messages.check_numbers(OmegaConf.to_container(root[group], resolve=True), group)
+        messages.check_values(OmegaConf.to_container(root[group], resolve=True), group)
         with messages.translated(self.folders):
             live = OmegaConf.to_object(root[group])
         check_acting({group: live}, overrides)
@@ -754,7 +756,7 @@ def finished(
     messages.check_complete(composed)
     with messages.translated(folders):
         values = OmegaConf.to_container(composed, resolve=True)
-        messages.check_numbers(values)
+        messages.check_values(values)
         config = OmegaConf.to_object(composed)
     assert isinstance(config, RunConfig)
     assert isinstance(values, dict)
@@ -1023,7 +1025,7 @@ def _live(part: str, hydra: DictConfig) -> Any:
     if "_target_" in node:
         require_ours(part, str(hydra.runtime.choices[f"hydra/{part}"]), str(node["_target_"]))
         return None
-    messages.check_numbers(OmegaConf.to_container(node), f"hydra.{part}")
+    messages.check_values(OmegaConf.to_container(node), f"hydra.{part}")
     return OmegaConf.to_object(node)
 
 

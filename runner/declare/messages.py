@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.declare.aliases import choice_meant, key_meant
-from runner.declare.checks import nearest, plain, require_number, shorten
+from runner.declare.checks import nearest, plain, require_digits, require_number, require_text, shorten
 from runner.declare.config import CONF, GROUPS, RunConfig
 from runner.declare.hydra_support import PAGE, check_file, leaves, plain_content, plain_loader, refuse_key
 from runner.declare.overrides import Override, Overrides
@@ -119,8 +119,8 @@ def check_secrets(values: Mapping[str, object]) -> None:
             )
 
 
-def check_numbers(values: object, key: str = "") -> None:
-    """Refuse nan, which no setting means anything by, and which passes every comparison with a bound.
+def check_values(values: object, key: str = "") -> None:
+    """Refuse nan, which no setting means anything by and what is no text.
 
     Args:
         values: what was composed, mappings and lists in each other.
@@ -131,12 +131,14 @@ def check_numbers(values: object, key: str = "") -> None:
     """
     if isinstance(values, Mapping):
         for name, value in values.items():
-            check_numbers(value, f"{key}.{name}" if key else str(name))
+            check_values(value, f"{key}.{name}" if key else str(name))
     elif isinstance(values, list):
         for index, value in enumerate(values):
-            check_numbers(value, f"{key}[{index}]")
+            check_values(value, f"{key}[{index}]")
     elif isinstance(values, float) and math.isnan(values):
         require_number(key, values)
+    elif isinstance(values, str):
+        require_text(values, key)
 
 
 def _texts(value: object) -> Iterator[str]:
@@ -199,6 +201,7 @@ def check_config_dir(directory: str) -> None:
     Raises:
         ConfigError: naming file, line and column.
     """
+    require_text(str(directory), "--config-dir")
     if not Path(directory).is_dir():
         raise ConfigError(
             f"{directory!r} is no folder; give the folder that holds your config groups", key="--config-dir"
@@ -257,7 +260,9 @@ def check_yaml(path: Path) -> None:
         ) from error
     except ConfigError:
         raise
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except RecursionError as error:
+        raise ConfigError(f"is nested more than {MAX_YAML_DEPTH} deep; simplify it", key=str(path)) from error
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{shorten(str(error), 90)}; correct the YAML", key=str(path)) from error
 
 
@@ -324,6 +329,8 @@ def _check_scalar(node: ScalarNode, where: str) -> None:
     """Refuse a resolver, however it is written, and a number that is not the one that stands there, or none."""
     from yaml import YAMLError
 
+    require_text(node.value, where)
+    require_digits(node.value, where)
     check_references(node.value, where)
     if node.tag in NUMBER_TAGS and (":" in node.value or re.match(r"[-+]?0[0-7_]+$", node.value)):
         raise ConfigError(

@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, overload
 
-from runner.declare.checks import shorten
+from runner.declare.checks import require_digits, require_text, shorten
 from runner.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -188,12 +188,18 @@ class Overrides(Sequence[Override]):
             return words
         words = [words] if isinstance(words, str) else list(words)
         for word in words:
-            if not isinstance(word, str):
+            if isinstance(word, str):
+                require_text(word, word.partition("=")[0].lstrip("+~"))
+            else:
                 raise ConfigError(
                     f"{shorten(repr(word), 40)} is no key=value text; write each as one, e.g. 'seed=1'",
                     key="overrides",
                 )
-        return Overrides(tuple(item for word in words for item in _parse(word)))
+        items = tuple(item for word in words for item in _parse(word))
+        for item in items:
+            for text in _texts(item.value):
+                require_digits(text, item.key)
+        return Overrides(items)
 
     @overload
     def __getitem__(self, index: int) -> Override: ...
@@ -263,6 +269,17 @@ def split_plugins(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """The plug-ins that some words name, and the rest of them, which need not be overrides."""
     typed = [word for word in words if word.startswith("plugins=")]
     return Overrides.of(typed).plugins, [word for word in words if word not in typed]
+
+
+def _texts(value: object) -> Iterator[str]:
+    """The texts in a value, in lists and mappings too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Choices):
+        yield from value.texts
+    elif isinstance(value, list | dict):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
 
 
 @lru_cache(maxsize=100_000)
