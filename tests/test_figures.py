@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -838,3 +839,14 @@ def test_a_journal_is_looked_through_once(tmp_path: Path, monkeypatch: pytest.Mo
         6,
     ]  # not what a process did while it was interrupted, as in the summary
     assert alone[3:] == [{"00": 1, "01": 2}, ("50 to 1 200", "in each of 2 bases")]
+
+
+def test_letters_that_no_font_has_are_drawn_as_boxes_without_a_word(tmp_path: Path) -> None:
+    """A received run may be called anything: U+001B is the escape character, U+E000 has no meaning; both are drawn."""
+    for name in ("odd.png", "odd.svg"):
+        figure = Figure()
+        figure.subplots().set_title("\x1b[31m \ue000")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            save(figure, tmp_path / name)
+        assert (tmp_path / name).stat().st_size > 0

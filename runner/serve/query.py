@@ -167,6 +167,10 @@ def one_of(text: str | None, name: str, choices: Sequence[str]) -> str | None:
     return text or None
 
 
+LONGEST = 9
+"""Digits of a number."""
+
+
 def number(text: str | None, name: str, default: int) -> int:
     """A whole number of a query.
 
@@ -175,8 +179,10 @@ def number(text: str | None, name: str, default: int) -> int:
     """
     if text is None:
         return default
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
+    if not (text.isascii() and text.isdigit()):
         raise ApiError(400, f"'{name}' must be a whole number, not {text!r}.")
+    if len(text) > LONGEST:
+        raise ApiError(400, f"'{name}' must have at most {LONGEST} digits, not {len(text)}.")
     return int(text)
 
 

@@ -18,6 +18,8 @@ pytest.importorskip("qiskit_ibm_runtime")
 from runner.__main__ import main
 from runner.errors import ConfigError, JournalError
 from runner.serve.config import read
+from runner.serve.errors import ApiError
+from runner.serve.query import number
 from tests.serve.serving import ROOT, process, thread
 from tests.serve.test_wire import Wire, assert_error, wait
 from tests.serve.test_wire import sampling as ideal_sampling
@@ -170,3 +172,12 @@ def test_bad_settings_do_not_wait_for_qiskit() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert ran.stdout.splitlines()[-2:] == ["2 0", ""]
+
+
+def test_a_number_of_a_query_that_is_too_long_is_told_as_that() -> None:
+    """It is a whole number; a page of a job list has a million times fewer."""
+    assert number("999999999", "limit", 10) == 999_999_999
+    with pytest.raises(ApiError, match=r"'limit' must have at most 9 digits, not 12\."):
+        number("999999999999", "limit", 10)
+    with pytest.raises(ApiError, match=r"'limit' must be a whole number, not '1\.5'\."):
+        number("1.5", "limit", 10)

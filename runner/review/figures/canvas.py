@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,11 +75,15 @@ def save(figure: Figure, path: Any) -> None:
     drawn = FigureCanvasAgg(figure)
     path = Path(path)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    if path.suffix == ".png":
-        drawn.draw()
-        _picture(drawn).save(temporary, "PNG", optimize=True, dpi=(figure.dpi, figure.dpi))
-    else:
-        figure.savefig(temporary)
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", r"Glyph \d+", UserWarning
+        )  # a box stands for a letter that no font has
+        if path.suffix == ".png":
+            drawn.draw()
+            _picture(drawn).save(temporary, "PNG", optimize=True, dpi=(figure.dpi, figure.dpi))
+        else:
+            figure.savefig(temporary)
     temporary.replace(path)
 
 
