@@ -180,9 +180,30 @@ def test_a_recorded_run_that_is_called_what_it_is_not_does_not_go_on(tmp_path: P
     folder = tmp_path / "run"
     run(declare(SMALL), directory=str(folder), quiet=True)
     pretend(folder, "experiment", "vqd")
+    forked = tmp_path / "forked"
+    run(declare(SMALL), directory=str(forked), quiet=True)
+    content = (forked / "journal.jsonl").read_bytes()
+    (forked / "journal.jsonl").write_bytes(
+        again(content.replace(b'"name":"ideal"', b'"name":"fake_torino"', 1))
+    )
 
+    with pytest.raises(
+        ConfigError, match=r"^--fork: backend\.name: 'fake_torino' .*; type which one is meant, backend=…"
+    ):
+        fork(forked, ["optimizer.max_evaluations=4"])
+    assert fork(forked, ["backend=noisy"]).config.backend.name == "noisy"
     with pytest.raises(ResumeError, match=r"experiment\.name: 'vqd' is what another choice is called"):
         resume(folder)
+
+
+def again(content: bytes) -> bytes:
+    """Lines of a journal with checksums that are right."""
+    crc, lines = 0, []
+    for line in content.splitlines():
+        said = line[: line.rindex(b',"crc":"')]
+        crc = crc32(said, crc)
+        lines.append(said + b',"crc":"%08x"}\n' % crc)
+    return b"".join(lines)
 
 
 def pretend(folder: Path, group: str, name: str) -> None:

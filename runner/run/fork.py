@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runner.ansatz.start import require_old_order
 from runner.declare.checks import shorten
-from runner.declare.composer import Composer, declare, restore
+from runner.declare.composer import Composer, check_recorded, declare, restore
 from runner.declare.config import Declaration, flatten
 from runner.declare.overrides import Override, Overrides
 from runner.declare.provenance import check_plugins, mention_unused, not_trusted
@@ -48,14 +48,15 @@ def fork(path: str | Path, overrides: Sequence[str] = (), *, config_dirs: Sequen
             f"{path} has found an energy at no parameters, so there is nothing to start from", key="--fork"
         )
     start = _start(best, typed)
-    kept = not_trusted(Overrides.of(started.overrides))
+    odd = _called_otherwise(started, typed)
+    kept = _without(not_trusted(Overrides.of(started.overrides)), {f"{group}.name" for group in odd})
     whole = _says_all(kept.texts, started, config_dirs)
     composer = Composer(config_dirs, typed.plugins)
     kept = _without(kept, typed.keys | START.keys())
     if whole:
         settings = Overrides((*_posed(started, kept, typed, composer), *kept))
     else:
-        groups = sorted(registered().keys() & typed.keys - {"experiment"})
+        groups = sorted(registered().keys() & typed.keys - {"experiment"} - odd)
         settings = _settings_of(started, groups, typed, composer)
 
     def declared(settings: Overrides) -> Declaration:
@@ -82,6 +83,23 @@ def fork(path: str | Path, overrides: Sequence[str] = (), *, config_dirs: Sequen
         require_old_order(declaration.config.ansatz.build(), f"{path}", "--fork")
     kept = _without(kept, left_out.keys)
     return replace(declaration, overrides=(*kept.texts, *overrides), forked_from=started.run_id)
+
+
+def _called_otherwise(started: RunStarted, typed: Overrides) -> frozenset[str]:
+    """The part of a run that an earlier release let be called like a choice that it is not, chosen anew now.
+
+    Raises:
+        ConfigError: it is not chosen anew.
+    """
+    try:
+        check_recorded(started.config, started.schemas, started.overrides, started.config_dirs)
+    except ConfigError as error:
+        group = (error.key or "").partition(".")[0]
+        if group in typed.keys:
+            return frozenset((group,))
+        told = str(error).partition(";")[0]
+        raise ConfigError(f"{told}; type which one is meant, {group}=…", key="--fork") from error
+    return frozenset()
 
 
 START = {"ansatz.initial": "values", "ansatz.initial_values": [], "ansatz.initial_spread": 0}

@@ -415,7 +415,7 @@ def _require_called_as_it_is(files: RunDirectory, started: RunStarted) -> None:
         told = str(error).partition(";")[0]
         raise ResumeError(
             f"{files.path}: {told}; so it is shown as what it is not: start it again as it is meant, or go on from its "
-            "best parameters with --fork"
+            f"best parameters with --fork and {error.key.partition('.')[0] if error.key else 'the choice'}=…"
         ) from error
 
 
