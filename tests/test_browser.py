@@ -150,7 +150,7 @@ def test_an_interactive_report_answers_to_the_mouse(browser: Any, outputs: Path)
 
     told = browser.find_element("css selector", ".hoverlayer").text
     assert "evaluation 31" in told
-    assert "QPU time so far" in told
+    assert "QPU time of all jobs so far" in told
     assert len(browser.find_elements("css selector", ".plot .main-svg")) >= 4
     assert browser.get_log("browser") == []
 

@@ -363,6 +363,39 @@ def test_ui_answers_and_stops_with_its_server(workdir: Path) -> None:
 
 
 @pytest.mark.nightly
+def test_two_that_start_at_once_show_their_own_stores(workdir: Path) -> None:
+    """Both look for a port before either server has one; each address is that of the experiment recorded there."""
+    import http.client
+
+    started = []
+    for name in ("one", "other"):
+        Path(name).mkdir()
+        with pytest.MonkeyPatch.context() as inside:
+            inside.chdir(name)
+            run(compose("run.figures=false", "optimizer.max_evaluations=4", f"tracking.experiment={name}"))
+    for name in ("one", "other"):
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "runner", "ui"], cwd=name, stdout=subprocess.PIPE, text=True
+            )
+        )
+    shown = []
+    for ui in started:
+        assert ui.stdout is not None
+        connection = http.client.HTTPConnection(ui.stdout.readline().split("/")[2], timeout=60)
+        connection.request(
+            "POST", "/api/2.0/mlflow/experiments/search", json.dumps({"max_results": 5}),
+            {"Content-Type": "application/json"},
+        )  # fmt: skip
+        shown.append({item["name"] for item in json.loads(connection.getresponse().read())["experiments"]})
+    for ui in started:
+        ui.terminate()
+        ui.wait(timeout=60)
+
+    assert [names & {"one", "other"} for names in shown] == [{"one"}, {"other"}]
+
+
+@pytest.mark.nightly
 def test_ui_that_is_killed_takes_its_server_along(workdir: Path) -> None:
     """After SIGKILL the port is free again, at once or nearly so."""
     run(compose("run.figures=false", "optimizer.max_evaluations=4"))

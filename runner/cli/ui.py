@@ -6,7 +6,9 @@ import contextlib
 import http.client
 import ipaddress
 import json
+import math
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -56,6 +58,15 @@ SHOWN = 8
 START = 90.0
 """Seconds the server may take to answer."""
 
+SAID = 30.0
+"""Seconds after which an answer is taken for that of our server although it has not said that it has the port."""
+
+MOST = 1 << 20
+"""Bytes of what the server prints that are looked at."""
+
+_LISTENS = re.compile(rb"(?:running on|Listening at:) http")
+_TAKEN = "address already in use"
+
 
 @dataclass
 class Address:
@@ -102,18 +113,20 @@ def main(line: CommandLine) -> int:
     address.check()
     config = _store(line.paths, words, line.config_dirs)
     _make_whole(config)
-    port = address.choose_port()
-    with (
-        _signals_stop(),
-        tempfile.TemporaryFile() as output,
-        _server(config, address.host, port, output) as server,
-    ):
-        if not _answers(address.host, port, server):
-            output.seek(0)
-            raise _not_started(config, output.read().decode(errors="replace"))
-        for page, what in _pages(address.host, port, line.paths):
-            print(f"http://{address.host}:{port}/#{page}   {what}", flush=True)
-        return server.wait()
+    while True:
+        port = address.choose_port()
+        with (
+            _signals_stop(),
+            tempfile.TemporaryFile() as output,
+            _server(config, address.host, port, output) as server,
+        ):
+            if _answers(address.host, port, server, output):
+                for page, what in _pages(address.host, port, line.paths):
+                    print(f"http://{address.host}:{port}/#{page}   {what}", flush=True)
+                return server.wait()
+            told = _told(output).decode(errors="replace")
+        if address.port or _TAKEN not in told:  # else another program was quicker
+            raise _not_started(config, told)
 
 
 def _pages(host: str, port: int, paths: list[str]) -> list[tuple[str, str]]:
@@ -262,18 +275,30 @@ def _server(
         yield server
 
 
-def _answers(host: str, port: int, server: subprocess.Popen[bytes]) -> bool:
-    """Wait until the server is healthy; False when it ends or takes too long."""
-    deadline = time.monotonic() + START
+def _answers(host: str, port: int, server: subprocess.Popen[bytes], output: IO[bytes]) -> bool:
+    """Wait until the server is healthy; False when it ends or takes too long.
+
+    Another server may have got hold of the port meanwhile, and would answer for a store of its own: ours says that it
+    has it.
+    """
+    deadline, healthy = time.monotonic() + START, math.inf
     where = "127.0.0.1" if host == "0.0.0.0" else host
     while server.poll() is None and time.monotonic() < deadline:
         connection = http.client.HTTPConnection(where, port, timeout=5)
         try:
             connection.request("GET", "/health")
             if connection.getresponse().status == 200:
-                return True
+                healthy = min(healthy, time.monotonic())
+                if _LISTENS.search(_told(output)) or time.monotonic() > healthy + SAID:
+                    return True
         except OSError:
-            time.sleep(0.2)
+            pass
         finally:
             connection.close()
+        time.sleep(0.2)
     return False
+
+
+def _told(output: IO[bytes]) -> bytes:
+    """What the server has printed so far; where it goes on writing is left as it is."""
+    return os.pread(output.fileno(), MOST, 0)
