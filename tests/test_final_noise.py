@@ -12,6 +12,7 @@ from runner.record.events import JobCompleted, JobSubmitted
 from runner.record.journal import read_journal
 from runner.record.log import of
 from runner.record.result import taken_in_all
+from runner.whatif.forecast import forecast
 
 LATE = (
     "backend=fake_manila",
@@ -146,3 +147,21 @@ def test_a_first_job_after_which_nothing_could_be_measured_is_not_begun() -> Non
     )
 
     assert (result.status, result.exit_code, result.shots, result.cost) == ("failed", 2, 0, 0.0)
+
+
+@pytest.mark.parametrize("longest", [90, 125])
+def test_a_forecast_ends_where_a_run_keeps_time_to_learn(workdir: Path, longest: int) -> None:
+    """The run itself: learning noise for its result takes 61 of the session's seconds, which no evaluation gets."""
+    declared = compose(
+        "experiment=vqe", "hamiltonian=pauli", "hamiltonian.terms=[[XX,1],[YY,0.5],[ZI,0.3]]", "ansatz.reps=1",
+        "backend=fake_manila", "optimizer=spsa", "optimizer.max_evaluations=80", "estimator=level1",
+        "estimator.final=pec", "estimator.default_shots=500", "session=batch", "session.on_expiry=stop",
+        f"session.max_time={longest}", "tracking=off", "run.figures=false",
+    )  # fmt: skip
+    told = forecast(declared)
+    result = run(declared)
+
+    assert result.energy_kind == "measured"
+    assert result.evaluations < 79
+    assert told.breaks_first is not None
+    assert told.breaks_first.endswith(f"ends after {result.evaluations} of 79 evaluations")

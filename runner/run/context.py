@@ -729,7 +729,7 @@ class Lab:
             with self._lock:
                 kept = dict(self._kept)
             evaluated = [stream for stream in self._streams if stream.best.evaluation >= 0]
-            new, pause = not self.record.repeats(name), self.config.session.latency + self._queueing
+            new, pause = self._begins(name), self.config.session.latency + self._queueing
             needed = partial(in_all, kept.values(), several=len(evaluated) > 1)
             # earlier releases began jobs after which there is no room to learn noise, and these may be recorded
             executions, learning = (
@@ -751,6 +751,10 @@ class Lab:
         if name != RESULTS:
             self._leave(name)
         self.spending.add(name, seconds, shots)
+        return not self.record.repeats(name)
+
+    def _begins(self, name: str) -> bool:
+        """Whether the next job of a workload is none that is recorded."""
         return not self.record.repeats(name)
 
     def _learning_then(self, name: str, mode: Any, seconds: float) -> tuple[int, float]:
