@@ -932,7 +932,7 @@ def test_progress_says_how_many_how_fast_how_long() -> None:
 
     assert (
         progress.line(progress._started + 4.0)
-        == "run 4/10, 1 failed  best 0.25  0.5 runs/s  about 12.0 s left"
+        == "run 4/10, 1 failed  best |energy − exact| 0.25  0.5 runs/s  about 12.0 s left"
     )
 
 

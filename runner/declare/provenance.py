@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from runner.declare.hydra_support import feature
 from runner.declare.overrides import Overrides
 from runner.declare.plain import Schema, Values
 from runner.declare.setting import put
+from runner.display.shell import quoted
 from runner.errors import ConfigError, ConfigWarning
 from runner.record.files import read_mapping
 
@@ -36,6 +37,9 @@ PLACES = {"uri": "tracking.uri", "artifacts": "tracking.artifacts", "storage": "
 
 USUAL_PLACES = (None, "auto", "sqlite:///outputs/mlflow.db", "outputs/artifacts")
 """What a file may say of them, for it is so anyway."""
+
+NO_WORDS = ("true", "false", "null", "none", "nan", "inf")
+"""What Hydra's grammar takes for something else than text."""
 
 RESOLVER = re.compile(r"\$\{\s*[\w.]+\s*:")
 
@@ -104,17 +108,54 @@ def check_preset(overrides: Overrides) -> None:
             raise _must_be_typed(override.key, f"{override.key}=…")
 
 
-def check_launcher(name: str, values: Mapping[str, object], cls: Schema) -> None:
+def check_launcher(values: Mapping[str, object], cls: Schema, typed: Collection[str] = ()) -> None:
     """Refuse a recorded launcher that reaches a shell: sweep.json may come from anybody.
+
+    Args:
+        values: its settings.
+        cls: its schema.
+        typed: those that the command line has.
 
     Raises:
         ConfigError: naming the setting, and what to type.
     """
     usual = {item.name: _default(item) for item in fields(cls)}
-    for setting in values:  # those that are not recorded are as usual
-        if _reaches_code(cls, setting) and values[setting] != usual.get(setting):
-            key = f"hydra.launcher.{setting}"
-            raise _must_be_typed(key, f"hydra/launcher={name} {key}=…")
+    again = {  # those that are not recorded are as usual
+        part: value
+        for part, value in values.items()
+        if part not in typed and _reaches_code(cls, part) and value != usual.get(part)
+    }
+    for part in again:
+        words = (
+            f"{'+' if isinstance(value, Mapping) else ''}hydra.launcher.{each}={_as_typed(value)}"
+            for each, value in again.items()
+        )
+        raise _must_be_typed(f"hydra.launcher.{part}", " ".join(map(quoted, words)))
+
+
+def _as_typed(value: object) -> str:
+    """A value as Hydra's grammar has it."""
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{_as_typed(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(_as_typed, value)) + "]"
+    if isinstance(value, str):
+        plain = re.fullmatch(r"[A-Za-z_][\w./@-]*", value) and value.lower() not in NO_WORDS
+        return value if plain else "'" + value.replace("'", r"\'") + "'"
+    return "null" if value is None else str(value).lower()
+
+
+def typed_again(overrides: Overrides) -> list[str]:
+    """Of the words that a sweep was started with those that `resume` asks for again, besides plug-ins themselves."""
+    storage = PLACES["storage"]
+    anything = bool(overrides.plugins)  # of whose launcher nobody knows what its settings do
+
+    def is_asked_for(key: str, value: object) -> bool:
+        part = key.removeprefix("hydra.launcher.")
+        reaches = part != key and (anything or part.partition(".")[0] in RUNS_CODE)
+        return reaches or (key == storage and value not in USUAL_PLACES)
+
+    return [item.text for item in overrides if is_asked_for(item.key, item.value)]
 
 
 def check_storage(recorded: object, typed: Overrides) -> Overrides:

@@ -20,6 +20,7 @@ from runner.declare.composer import restore
 from runner.declare.config import Declaration
 from runner.declare.messages import check_secrets
 from runner.declare.overrides import Overrides
+from runner.declare.provenance import typed_again
 from runner.display.shell import command
 from runner.errors import ConfigError, RunnerError, StorageError, TrackingError
 from runner.record.directory import RunDirectory, dated
@@ -164,8 +165,9 @@ class Conductor:
             if origin := self._uploader.origin(self.directory.header["overrides"]):
                 notes.append(f"tracking  {self._tracking.uri}{origin}")
             if any(row["status"] not in OVER for row in table) or self._has_more(table):
-                plugins = Overrides.of(self.directory.header["overrides"]).plugins
-                typed = resume_command(RunDirectory(self.directory.shown), plugins)
+                started = Overrides.of(self.directory.header["overrides"])
+                again = typed_again(started)
+                typed = resume_command(RunDirectory(self.directory.shown), started.plugins, *again)
                 notes.append(f"continue with: {typed}")
             notes += going_on_in_words(self.directory, table)
             report(table, self.directory.swept(), self.directory.shown, notes)

@@ -26,7 +26,7 @@ from runner.sweep.conductor import (
     wanted,
 )
 from runner.sweep.directory import SweepDirectory
-from runner.sweep.launcher import LAUNCHERS, Launcher, anticipate
+from runner.sweep.launcher import LAUNCHERS, Launcher, anticipate, threads_of
 from runner.sweep.limits import (
     check_typed,
     read_raised,
@@ -126,7 +126,7 @@ def resume_sweep(path: str | Path, *, overrides: Sequence[str] = (), quiet: bool
     load(plugins)  # the launcher may be one of theirs
     searching = bool(directory.header.get("sweeper"))
     again = (*_TYPED_AGAIN[: 1 + searching], *LIMITS)
-    launcher = _recorded_launcher(directory, typed.where(lambda item: item.key not in again))
+    launcher = recorded_launcher(directory, typed.where(lambda item: item.key not in again))
     limits = typed.where(lambda item: item.key in LIMITS)
     with _inside(directory):
         if searching:
@@ -155,6 +155,8 @@ def resume_sweep(path: str | Path, *, overrides: Sequence[str] = (), quiet: bool
         require_effect(directory, new, {word for words in more for word in words or ()}, rows)
         declared = base_of(directory, plugins)
         lacking = [] if left else to_complete(directory, declared, rows)
+        if left and launcher is not None:
+            launcher.get_ready(threads_of(left))  # refuses what it cannot do, before anything is written
         conductor = Conductor(directory, launcher, declared, total=len(tasks), quiet=quiet)
         for line in lacking:
             conductor.note(line)
@@ -185,7 +187,12 @@ def _settings(planner: SweepPlanner) -> SweepSettings:
     return settings
 
 
-def _recorded_launcher(directory: SweepDirectory, overrides: Overrides) -> Launcher | None:
+def recorded_launcher(directory: SweepDirectory, overrides: Overrides) -> Launcher | None:
+    """What a sweep is resumed with: its launcher of before but for the settings that are typed, or another.
+
+    Raises:
+        ConfigError: something else is typed, or the one of before has settings that have to be typed again.
+    """
     for override in overrides:
         if override.key != "hydra/launcher" and not override.key.startswith("hydra.launcher."):
             raise ConfigError(
@@ -193,10 +200,10 @@ def _recorded_launcher(directory: SweepDirectory, overrides: Overrides) -> Launc
                 f"({', '.join(LIMITS)}) can",
                 key=override.key,
             )
-    if overrides:
+    recorded = directory.header.get("launcher")
+    if overrides.last("hydra/launcher") is not None or (overrides and not recorded):
         launcher: Launcher | None = SweepPlanner(overrides.texts).settings().launcher
         return launcher
-    recorded = directory.header.get("launcher")
     if not recorded:
         return None
     name, values = (recorded.get(key) if isinstance(recorded, dict) else None for key in ("name", "values"))
@@ -209,13 +216,21 @@ def _recorded_launcher(directory: SweepDirectory, overrides: Overrides) -> Launc
             f"{name!r} is not here; add the plugins=[…] that has it, or take another hydra/launcher",
             key="hydra/launcher",
         )
-    check_launcher(name, values, LAUNCHERS[name])
+    if overrides:
+        typed = SweepPlanner([f"hydra/launcher={name}", *overrides.texts]).settings().launcher
+        values = values | {part: getattr(typed, part) for part in _parts(overrides)}
+    check_launcher(values, LAUNCHERS[name], _parts(overrides))
     try:
         return cast(Launcher, LAUNCHERS[name](**values))
     except TypeError as error:
         raise ConfigError(
             f"{error}; type hydra/launcher={name} with its settings", key="hydra.launcher"
         ) from error
+
+
+def _parts(overrides: Overrides) -> set[str]:
+    """The settings of the launcher that are typed; of one with parts of its own the whole."""
+    return {item.key.split(".")[2] for item in overrides}
 
 
 @contextlib.contextmanager

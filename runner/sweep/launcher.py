@@ -7,26 +7,32 @@ below are theirs, so their documentation holds.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass
+from difflib import get_close_matches
 from importlib.util import find_spec
+from inspect import signature
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runner.declare.checks import require_integer, require_range
 from runner.display.stream import reader
 from runner.errors import ConfigError, RunnerError, in_words
 from runner.run.preflight import Preparation
+from runner.run.signals import SIGNALS
 from runner.sweep.member import Row, Task, carry_out
 from runner.sweep.share import GRACE, Share
-from runner.sweep.slurm import Queue, SlurmExecutor, require_accepted
+from runner.sweep.slurm import PATIENCE, Queue, SlurmExecutor, require_accepted
 from runner.sweep.worker import (
     enter_worker,
     environment,
@@ -55,6 +61,12 @@ GONE = (EOFError, ConnectionError)
 
 MOST_DEATHS_IN_VAIN = 3
 """Times that workers may die in a row without a run to show for it."""
+
+LEAST = {
+    "cpus_per_task": 1, "gpus_per_node": 0, "mem_gb": 1, "cpus_per_gpu": 1, "gpus_per_task": 0, "signal_delay_s": 0,
+    "max_num_timeout": 0,
+}  # fmt: skip
+"""Settings of jobs of which a smaller number means nothing."""
 
 NOT_QUEUED_AGAIN = "Job not requeued because"
 """What submitit says of a job whose time is up for the last time."""
@@ -297,6 +309,9 @@ class SubmititLauncher(ChecksHere):
 
     def __post_init__(self) -> None:
         require_range("hydra.launcher.timeout_min", self.timeout_min, 1)
+        for name, least in LEAST.items():
+            if (value := getattr(self, name, None)) is not None:
+                require_range(f"hydra.launcher.{name}", value, least)
         most = MOST_WORKERS if self.cluster == "local" else MOST_JOBS
         require_range("hydra.launcher.array_parallelism", self.array_parallelism, 0, most)
         if self.tasks_per_node != 1 or self.nodes != 1:
@@ -360,9 +375,7 @@ class SubmititLauncher(ChecksHere):
             if any(again.values()):
                 shares = [[task] for task in again["interrupted"]]
                 jobs += submit(shares + (self._shares(again["waiting"], threads) if again["waiting"] else []))
-            if stop.signum is not None and not any(
-                task.look()["status"] == "running" for task in waiting.values()
-            ):
+            if stop.signum is not None and not _any_runs(waiting.values()):
                 for job, _ in jobs:
                     _cancel(job)
                 yield from (task.look() for task in waiting.values())
@@ -517,6 +530,10 @@ def check(config: RunConfig) -> RunnerError | None:
     return None
 
 
+def _any_runs(tasks: Iterable[Task]) -> bool:
+    return any(task.look()["status"] == "running" for task in tasks)
+
+
 def _was_killed(job: Any) -> bool:
     """Whether a job is gone without a word, by no decision of its owner and within its time."""
     from submitit.core.utils import FailedJobError, UncompletedJobError
@@ -554,39 +571,119 @@ class RayLauncher(ChecksHere):
         if workers is not None:
             require_integer("hydra.launcher.ray.init.num_cpus", workers, 1, MOST_WORKERS)
 
+    def get_ready(self, threads: int) -> None:
+        """Refuse what Ray would, before anything is created.
+
+        Raises:
+            ConfigError: it has no such setting, or no cluster is there, or none that could carry out a run.
+        """
+        ray = required("ray", "ray")
+        init = self.ray.get("init") or {}
+        known = [name for name in signature(ray.init).parameters if name != "kwargs"]
+        for name in init:
+            if name not in known and not name.startswith("_"):
+                near = get_close_matches(name, known, 1)
+                meant = f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}"
+                raise ConfigError(
+                    f"ray.init has no argument {name}; {meant}", key=f"hydra.launcher.ray.init.{name}"
+                )
+        try:
+            ray.remote(carry_out).options(**self._options(threads))
+        except (TypeError, ValueError) as error:
+            raise ConfigError(in_words(error), key="hydra.launcher.ray.remote") from error
+        if self._is_elsewhere():
+            if not ray.is_initialized():
+                with connected(ray, {"address": "auto", **init}):
+                    return
+            return
+        cores = init.get("num_cpus") or os.cpu_count() or 1
+        if (wanted := self._options(threads)["num_cpus"] or 0) > cores and not ray.is_initialized():
+            raise ConfigError(
+                f"a run is to have {wanted:g}, and Ray's cluster on this machine has {cores}; give less, or "
+                f"+hydra.launcher.ray.init.num_cpus={math.ceil(wanted)}",
+                key="hydra.launcher.ray.remote.num_cpus",
+            )
+
     def launch(
         self,
         tasks: Sequence[Task],
         directory: SweepDirectory,  # noqa: ARG002 - Ray brings the rows back itself
-        stop: StopFlag,  # noqa: ARG002 - the runs look at the stop file and end by themselves
+        stop: StopFlag,
     ) -> Iterator[Row]:
         """Carry out every task on the cluster."""
         ray = required("ray", "ray")
         threads = threads_of(tasks)
-        options = {"num_cpus": threads, "max_retries": 1, **(self.ray.get("remote") or {})}
-        ours = not ray.is_initialized()
-        if ours:
-            init: dict[str, Any] = {
-                "include_dashboard": False,
-                "log_to_driver": False,
-                "logging_level": "error",
-                "runtime_env": {"env_vars": worker_environment(threads)},
-            }
-            os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-            init |= self.ray.get("init") or {}
-            if init.get("num_cpus") is not None:  # Ray starts a worker for each
-                init["num_cpus"] = min(init["num_cpus"], _cpus(options) * len(tasks))
-            ray.init(**init)
-        remote = ray.remote(carry_out).options(**options)
-        try:
+        self.get_ready(threads)
+        options = self._options(threads)
+        with contextlib.ExitStack() as stack:
+            if not ray.is_initialized():
+                init: dict[str, Any] = {
+                    "include_dashboard": False,
+                    "log_to_driver": False,
+                    "logging_level": "error",
+                    "runtime_env": {"env_vars": worker_environment(threads)},
+                }
+                init |= self.ray.get("init") or {}
+                if init.get("num_cpus") is not None:  # Ray starts a worker for each
+                    init["num_cpus"] = min(init["num_cpus"], _cpus(options) * len(tasks))
+                stack.enter_context(connected(ray, init))
+            remote = ray.remote(carry_out).options(**options)
             waiting = {remote.remote(task): task for task in tasks}
+            told, began = False, time.monotonic()
             while waiting:
                 done, _ = ray.wait(list(waiting), num_returns=1, timeout=POLL)
                 for reference in done:
                     yield _collect(ray, reference, waiting.pop(reference))
-        finally:
-            if ours:
-                ray.shutdown()
+                if stop.signum is not None and not _any_runs(waiting.values()):
+                    yield from (task.look() for task in waiting.values())
+                    return  # what has not begun may wait for a core for ever
+                if not told and stop.signum is None and time.monotonic() - began > PATIENCE:
+                    told = True
+                    if all(task.look()["status"] == "waiting" for task in tasks):
+                        print(_waited_for(ray, options), file=reader(sys.stderr))
+
+    def _options(self, threads: int) -> dict[str, Any]:
+        return {"num_cpus": threads, "max_retries": 1, **(self.ray.get("remote") or {})}
+
+    def _is_elsewhere(self) -> bool:
+        """Whether a cluster is joined that somebody else started."""
+        address = (self.ray.get("init") or {}).get("address") or os.environ.get("RAY_ADDRESS")
+        return address not in (None, "", "local")
+
+
+@contextlib.contextmanager
+def connected(ray: Any, init: Mapping[str, Any]) -> Iterator[None]:
+    """A cluster for a while, whose client leaves our handling of signals as it was.
+
+    Raises:
+        ConfigError: Ray does not take the arguments, or there is no cluster.
+    """
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    ours = {signum: signal.getsignal(signum) for signum in SIGNALS}
+    try:
+        ray.init(**init)
+    except (ConnectionError, RuntimeError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"Ray did not start or was not reached with these: {in_words(error)}",
+            key="hydra.launcher.ray.init",
+        ) from error
+    try:
+        if threading.current_thread() is threading.main_thread():
+            for signum, handler in ours.items():  # Ray's would end us with a native stack, and no table
+                signal.signal(signum, handler)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _waited_for(ray: Any, options: Mapping[str, Any]) -> str:
+    """Why no run begins, as far as the cluster tells."""
+    wanted = {key: value for key, value in options.items() if key.startswith(("num_", "memory", "resources"))}
+    asked = ", ".join(f"{key}={value}" for key, value in wanted.items())
+    there = ", ".join(
+        f"{name} {amount:g}" for name, amount in ray.cluster_resources().items() if ":" not in name
+    )
+    return f"Ray has not started a run; each asks for {asked}, and the cluster has {there}; waiting"
 
 
 def _cpus(options: Mapping[str, Any]) -> int:

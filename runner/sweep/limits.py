@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.declare.composer import restore
 from runner.declare.overrides import Overrides
+from runner.declare.provenance import typed_again
 from runner.display.words import counted
 from runner.errors import ConfigError, JournalError
 from runner.record.directory import JOURNAL, RunDirectory
@@ -151,7 +152,10 @@ def _in_words(directory: SweepDirectory, rows: Sequence[Row]) -> str:
         what = "with its session" if len(rows) == 1 else "with their sessions"
         what = what if fact is None else f"at {fact.key}"
         go = "goes on" if len(rows) == 1 else "go on"
-        return f"{runs} stopped {what} and {go} with: {typed_for(directory.shown, plugins, *word.texts)}"
+        again = typed_again(Overrides.of(directory.header["overrides"]))
+        return (
+            f"{runs} stopped {what} and {go} with: {typed_for(directory.shown, plugins, *again, *word.texts)}"
+        )
     more: tuple[str, ...] = () if fact is None else word.texts
     if repeats_no_time(restore(started.config, started.schemas, plugins=plugins).config):
         more = ("--fork",)

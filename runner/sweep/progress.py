@@ -13,7 +13,7 @@ from rich.console import Console
 from runner.display.live import LiveLine, rows, value_console
 from runner.display.words import clock
 from runner.sweep.member import Row
-from runner.sweep.ranking import merit, rank
+from runner.sweep.ranking import judged, rank
 
 SHOWN_FAILURES = 20
 """Failures that the terminal shows; sweep.csv has every one."""
@@ -27,7 +27,8 @@ class SweepProgress(LiveLine):
         self._total = total
         self._before = done
         self._counts: Counter[str] = Counter()
-        self._best: float | None = None
+        self._best: dict[str, float] | None = None
+        """What all runs so far can be ranked by → the best at that."""
 
     def skip(self) -> None:
         """Count a run that was over before."""
@@ -36,9 +37,9 @@ class SweepProgress(LiveLine):
     def __call__(self, row: Row) -> None:
         """Take note of one run that is over."""
         self._counts[str(row["status"])] += 1
-        distance = merit(row)
-        if distance is not None:
-            self._best = distance if self._best is None else min(self._best, distance)
+        if found := judged(row):
+            before = found if self._best is None else self._best
+            self._best = {by: min(value, found[by]) for by, value in before.items() if by in found}
         self.draw()
 
     def line(self, now: float) -> str:
@@ -48,8 +49,8 @@ class SweepProgress(LiveLine):
             f", {count} {status}" for status, count in self._counts.items() if status != "finished"
         )
         text = f"run {self._before + over}/{self._total}{others}"
-        if self._best is not None:
-            text += f"  best {self._best:.3g}"
+        for by, value in list((self._best or {}).items())[:1]:
+            text += f"  best {by} {value:.3g}"
         elapsed = now - self._started
         if over and elapsed > 0:
             left = elapsed / over * (self._total - self._before - over)

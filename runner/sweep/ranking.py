@@ -55,6 +55,15 @@ def true_error(row: Row) -> float | None:
     return but_for_rounding(here - reference, reference) if known else None  # type: ignore[operator]
 
 
+def judged(row: Row) -> dict[str, float]:
+    """What a run may be ranked by → how good it is at that, smaller being better; what comes first counts for more."""
+    if row["status"] not in ("finished", "stopped") or merit(row) is None:
+        return {}
+    true, error, energy = true_error(row), _error(row), row.get("energy")
+    found = {TRUE: None if true is None or error is None else abs(true), MEASURED: error and abs(error)}
+    return {by: value for by, value in {**found, ENERGY: energy}.items() if isinstance(value, int | float)}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ranking:
     """The best, and how well that is known."""

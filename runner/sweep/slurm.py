@@ -96,7 +96,7 @@ class Queue:
 
     Args:
         grace: seconds between a job's end and the moment from which its result is missed.
-        least: seconds between two questions, at first.
+        every: seconds between two questions, at first and for long sweeps.
         patience: seconds that jobs wait before it is told for what.
         tell: what is done with that line.
         clock: seconds of a monotonic clock.
@@ -106,14 +106,14 @@ class Queue:
         self,
         *,
         grace: float = GRACE,
-        least: float = LEAST,
+        every: tuple[float, float] = (LEAST, MOST),
         patience: float = PATIENCE,
         tell: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.grace = grace
         self.clock = clock
-        self._least, self._patience = least, patience
+        self._every, self._patience = every, patience
         self._tell = tell or (lambda line: print(line, file=reader(sys.stderr)))
         self._open: set[str] = set()
         self._known: dict[str, Standing] = {}
@@ -132,7 +132,8 @@ class Queue:
     def standing(self, job: str) -> Standing | None:
         """Where a job stands; None while nothing is known of it, for SLURM has not been asked or does not answer."""
         now = self.clock()
-        if now - self._asked >= min(max(self._least, (now - self._began) / 20), max(self._least, MOST)):
+        least, most = self._every
+        if now - self._asked >= min(max(least, (now - self._began) / 20), most):
             self._ask()
             self._asked = self.clock()
         return self._known.get(job)
