@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit
 from qiskit.quantum_info import SparsePauliOp
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel, depolarizing_error
 
+from runner import run
 from runner.declare.backend import snapshots
 from runner.declare.composer import compose
 from runner.errors import ConfigError
 from runner.run.problem import fit
-from runner.runtime import EstimatorV2
+from runner.runtime import EstimatorV2, LocalRuntimeService
 
 IBM = pytest.mark.skipif(not snapshots(), reason="device snapshots come with qiskit-ibm-runtime")
 
@@ -157,3 +162,61 @@ def test_drifting_frequencies_are_declared_in_hertz() -> None:
     assert float(drifting.evs[1]) == pytest.approx(
         fallen * float(without.evs[1]), abs=4 * float(drifting.stds[1])
     )
+
+
+UNCALIBRATED = (
+    "backend=noisy",
+    "backend.depolarizing_1q=0.1",
+    "backend.readout_error=0",
+    "backend.transpile=false",
+)
+ONE_QUBIT = ("experiment=estimation", "ansatz.qubits=1", "experiment.observables=[[Z]]", "estimator=exact")
+QUIET = ("tracking=off", "run.figures=false")
+
+
+@pytest.mark.parametrize("gate", ["[ry,3.141592653589793,0]", "[h,0]", "[rx,1,0]"])
+def test_a_gate_that_noise_is_not_declared_for_is_not_simulated_without(gate: str, workdir: Path) -> None:
+    """A depolarized flip is −(1 − p); untranspiled gates of another name had no noise at all, and gave −1."""
+    with pytest.raises(ConfigError, match=r"^backend\.transpile: is false, but .* has no instruction"):
+        run(compose(*ONE_QUBIT, *UNCALIBRATED, *QUIET, f"ansatz.gates=[{gate}]"))
+    found = run(compose(*ONE_QUBIT, *UNCALIBRATED, *QUIET, "ansatz.gates=[[x,0]]"))
+    assert found.energy == pytest.approx(-0.9)
+
+
+def test_noise_of_ones_own_simulator_goes_with_the_gates_that_it_is_of() -> None:
+    """An attached AerSimulator whose noise is of x and sx refuses ry, and takes it where noise is of that."""
+    circuit = QuantumCircuit(1)
+    circuit.ry(np.pi, 0)
+    found = []
+    for gates in (["x", "sx"], ["ry"]):
+        model = NoiseModel(basis_gates=[*gates, "rz"])
+        model.add_all_qubit_quantum_error(depolarizing_error(0.1, 1), gates)
+        backend = LocalRuntimeService(seed=1).attach(AerSimulator(noise_model=model))
+        try:
+            result = EstimatorV2(mode=backend).run([(circuit, SparsePauliOp("Z"))], precision=0).result()
+            found.append(float(result[0].data.evs))
+        except ConfigError as error:
+            found.append(str(error))
+    assert "is not an ISA circuit of aer_simulator" in str(found[0])
+    assert found[1] == pytest.approx(-0.9)
+
+
+@pytest.mark.parametrize("wait", ["[delay,30,0]", "[delay,30,0],[x,0],[x,0]"])
+def test_a_wait_in_which_nothing_would_relax_is_refused(wait: str, workdir: Path) -> None:
+    """After 30 µs of T1 = 50 µs ⟨Z⟩ is 1 − 2 exp(−0.6) = −0.098; what acts during gates only gave −1."""
+    relaxing = ("backend=noisy", "backend.t1=50", "backend.readout_error=0", "backend.depolarizing_1q=0")
+    with pytest.raises(
+        ConfigError, match=r"the circuit has a delay, and backend\.t1 and backend\.t2 act during gates only"
+    ):
+        run(compose(*ONE_QUBIT, *relaxing, *QUIET, f"ansatz.gates=[[x,0],{wait}]"))
+    found = run(compose(*ONE_QUBIT, *relaxing[:1], *relaxing[2:], *QUIET, f"ansatz.gates=[[x,0],{wait}]"))
+    assert found.energy == pytest.approx(-1)
+
+
+@IBM
+@pytest.mark.parametrize("transpile", ["true", "false"])
+def test_a_wait_that_a_device_cannot_keep_to_is_refused_in_any_circuit(transpile: str, workdir: Path) -> None:
+    """30 µs are 135 000 dt of fake_manila, whose gates begin at multiples of 16 dt, between 134 992 and 135 008."""
+    gates = "ansatz.gates=[[x,0],[delay,30,0]]"
+    with pytest.raises(ConfigError, match=r"135000 dt.* make it 134992 dt .* or 135008 dt"):
+        run(compose(*ONE_QUBIT, "backend=fake_manila", f"backend.transpile={transpile}", *QUIET, gates))

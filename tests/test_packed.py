@@ -415,7 +415,7 @@ def test_a_block_that_cannot_be_packed_is_still_a_block(tmp_path: Path, level: i
 def test_every_verb_that_reads_a_journal_tells_that_it_is_damaged(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, small_blocks: None
 ) -> None:
-    """One bit in the middle of a finished run: one line each on stderr, and `retime` does not call it finished.
+    """One bit among the jobs of a finished run: one line each on stderr, and `retime` does not call it finished.
 
     `list` shows what the journal's end confirms, and that is what it was.
     """
@@ -424,7 +424,7 @@ def test_every_verb_that_reads_a_journal_tells_that_it_is_damaged(
     result = run(compose(*quick, "tracking=off", "run.figures=false"), directory=str(folder))
     file = folder / "journal.jsonl.gz"
     content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
+    content[len(content) * 2 // 5] ^= 1
     monkeypatch.chdir(tmp_path)
     assert main(["watch", "run"]) == result.exit_code == 0
     assert "damaged" not in capsys.readouterr().err

@@ -342,7 +342,12 @@ class NoisyBackend(BackendConfig):
         """An Aer simulator with this noise model, bound to `service`."""
         from qiskit_aer import AerSimulator
 
-        return service.attach(AerSimulator(method=self.method, noise_model=self.noise_model()))
+        backend = service.attach(AerSimulator(method=self.method, noise_model=self.noise_model()))
+        if self.t1 is not None or self.t2 is not None:
+            backend.waits = (
+                "and backend.t1 and backend.t2 act during gates only; take backend=generic, or leave them out"
+            )
+        return backend
 
     def noise_model(self) -> NoiseModel:
         """Errors on every qubit alike; thermal relaxation acts after the depolarizing channel."""

@@ -232,6 +232,8 @@ def fit(circuit: QuantumCircuit, backend: Backend, config: RunConfig) -> Quantum
         )
     if not config.backend.transpile:
         _require_isa(circuit, backend)
+        if (why := _misaligned(circuit, backend)) is not None:
+            raise ConfigError(why, key="ansatz")
         return circuit
     return _transpiled(circuit, backend, config)
 

@@ -140,6 +140,8 @@ class LocalBackend(BackendV2):
         self._service = service
         self.wrapped = wrapped
         self.ideal = ideal
+        self.waits: str | None = None
+        """Why it takes no circuits with delays, and what to do; None: it takes them."""
         self._noise_model = noise_model
         self._engine_factory = engine_factory
         self._engine: Engine | None = None
@@ -476,9 +478,12 @@ class LocalBackend(BackendV2):
 
     def require_isa(self, circuit: QuantumCircuit) -> None:
         """Refuse a circuit that is not made of this device's instructions on its qubits (S11)."""
-        if self.ideal:
+        if self.waits is not None and _waits(circuit):
+            raise ConfigError(f"the circuit has a delay, {self.waits}")
+        if self.ideal and self._noise_model is None:
             return
         self._require_working(circuit)
+        # of a simulator, too: a gate that its noise is not declared for would be simulated without any
         require_supported(circuit, self.target, self.name)
 
     def _require_working(self, circuit: QuantumCircuit) -> None:
@@ -534,13 +539,15 @@ class LocalBackend(BackendV2):
         return _unpickled, (self._service, self.name, None if is_named(self.name) else self.wrapped)
 
     def _again(self, wrapped: BackendV2) -> LocalBackend:
-        return LocalBackend(
+        again = LocalBackend(
             self._service,
             wrapped,
             noise_model=None if self._noise_model is None else noise_of(wrapped),
             engine_factory=self._engine_factory,
             ideal=self.ideal,
         )
+        again.waits = self.waits
+        return again
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name == "wrapped":
@@ -601,6 +608,17 @@ def require_supported(circuit: QuantumCircuit, target: Target, name: str) -> Non
             "transpile it, e.g. with "
             "generate_preset_pass_manager(backend=backend)"
         )
+
+
+def _waits(circuit: QuantumCircuit) -> bool:
+    """Whether a circuit has a delay that lasts, also in one of its branches."""
+    for one in circuit.data:
+        if one.is_control_flow():
+            if any(map(_waits, one.operation.blocks)):
+                return True
+        elif one.name == "delay" and one.params[0] != 0:
+            return True
+    return False
 
 
 def _not_supported(circuit: QuantumCircuit, target: Target, places: dict[Qubit, int]) -> str | None:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import int64, njit, uint64
+from numba import boolean, int64, njit, uint64
 
 from runner.engine.kernel.vector import (
     add,
@@ -1742,7 +1742,7 @@ def gradients(
                 if integers[integers[PERMUTES] + stage]:
                     state, other = (first, second) if in_first else (second, first)
                     low, high = integers[FORWARD_LOW], integers[FORWARD_HIGH]
-                    stage_permutation(integers, stage, other, state, int64(2), low, high, False)
+                    stage_permutation(integers, stage, other, state, int64(2), low, high, boolean(False))
                     in_first = not in_first
                 state = first if in_first else second
                 if pairs is not None:
@@ -1814,7 +1814,7 @@ def carry_on(integers, reals, values, times, first, second, flags, scratch, wide
                 stage_corners(integers, stage, state, int64(1), 1.0, scratch)
             if integers[integers[PERMUTES] + stage]:
                 low, high = integers[BACKWARD_LOW], integers[BACKWARD_HIGH]
-                stage_permutation(integers, stage, other, state, int64(1), low, high, False)
+                stage_permutation(integers, stage, other, state, int64(1), low, high, boolean(False))
                 in_first = not in_first
             if pairs is not None:
                 stage_exchanges(integers, stage, first if in_first else second, 2 << num_qubits, 1)
@@ -1930,7 +1930,7 @@ def wide_permutation(integers, stage, target, source, first, last):
     num_qubits, low_bits = integers[meta], integers[meta + 2]
     low = integers[BACKWARD_LOW] + (stage << low_bits)
     high = integers[BACKWARD_HIGH] + (stage << (num_qubits - low_bits))
-    permute(target, source, int64(0), num_qubits, low_bits, integers, low, high, first, last, False)
+    permute(target, source, int64(0), num_qubits, low_bits, integers, low, high, first, last, boolean(False))
 
 
 @_jit
