@@ -311,3 +311,68 @@ def test_retime_needs_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert main(["retime", str(tmp_path)]) == 2
 
     assert capsys.readouterr().err.count("error: ") == 2
+
+
+LEARNS = (
+    "backend=fake_manila", "optimizer=spsa", "optimizer.max_evaluations=12", "tracking=off", "run.figures=false",
+    "estimator.default_shots=256", "estimator.layer_noise_learning.num_randomizations=8",
+    "estimator.layer_noise_learning.shots_per_randomization=256",
+    "estimator.layer_noise_learning.layer_pair_depths=[0,8]",
+)  # fmt: skip
+"""Learning takes some 12 s, other jobs 2 to 3 s each."""
+
+REOPENED = "session.on_expiry=reopen"
+SESSION = ("session.mode=session", "session.queue_delay.seconds=0", REOPENED)
+ANEW = {
+    "one session": (*SESSION, "session.max_time=8h"),
+    "short sessions": (*SESSION, "session.max_time=24"),
+    "a job each": (*SESSION, "session.max_time=14"),
+    "batches": ("session.mode=batch", "session.queue_delay.seconds=5", REOPENED, "session.max_time=30"),
+    "job mode": ("session.mode=job", "session.queue_delay.seconds=0"),
+}
+"""Conditions under which noise is learned once, twice and more often."""
+
+
+@pytest.mark.usefixtures("workdir")
+@pytest.mark.filterwarnings("ignore:session.max_time")
+@pytest.mark.parametrize(
+    "declared",
+    [("estimator=pec",), ("estimator=pea",), ("estimator=level1", "estimator.final=pec")],
+    ids=["pec", "pea", "final"],
+)
+def test_noise_is_learned_in_every_session_that_takes_it(declared: tuple[str, ...]) -> None:
+    """The runs themselves: each, under the conditions of every other, is charged what that was, for as many jobs."""
+    runs = {name: run(compose(*LEARNS, *declared, *words), directory=name) for name, words in ANEW.items()}
+    lived = {name: columns(name)[0].retimed for name in runs}
+    learned = {
+        name: sum(job.workload == "noise-learner" for job in told.jobs) for name, told in lived.items()
+    }
+
+    assert len(set(learned.values())) > 2
+    for recorded in ANEW:
+        for name, words in ANEW.items():
+            told = columns(recorded, words)[1].retimed
+            jobs = [(job.workload, job.status) for job in told.jobs]
+            assert told.complete
+            assert told.usage_seconds == pytest.approx(runs[name].usage_seconds)
+            assert told.cost == pytest.approx(runs[name].cost)
+            assert jobs == [(job.workload, job.status) for job in lived[name].jobs]
+            assert told.sessions == lived[name].sessions
+            assert told.qpu_seconds == pytest.approx(lived[name].qpu_seconds)
+
+
+@pytest.mark.usefixtures("workdir")
+def test_what_a_session_learns_is_not_told_where_no_journal_tells_who_takes_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Rungs say themselves what they take, and two of six take it: under the recorded limits all is told."""
+    options = [word for word in LEARNS if not word.startswith("optimizer")]
+    run(compose(*options, "experiment=mitigation_ladder", "experiment.at=initial"), directory="run")
+    capsys.readouterr()
+
+    main(["retime", "run", "session.max_time=2h,20", "session.on_expiry=reopen"])
+    rows = {line.split("  ")[0]: line.split("  ") for line in capsys.readouterr().out.split("\n")}
+    told = {name: [cell.strip() for cell in cells[1:] if cell] for name, cells in rows.items()}
+
+    assert told["cost"][0] == told["cost"][1]
+    assert told["cost"][2] == told["usage"][2] == told["sessions"][2] == "not known"

@@ -53,4 +53,14 @@ def main(line: CommandLine) -> int:
             "A session's last seconds are kept for measuring the result: what a run measures that has to end for that "
             "is not recorded.\nRun it with these settings to know."
         )
+    if len({column.learners for column in found if not column.retimed.learns_otherwise}) > 1:
+        print(
+            "Noise is learned once in each session that takes it, and by each workload in job mode, and counted so; "
+            "what it leads to\nis taken as recorded, though it differs where it is learned anew."
+        )
+    if any(column.retimed.learns_otherwise for column in found):
+        print(
+            "Noise that jobs learned is learned again in every session that takes it, and the journal does not tell "
+            "which jobs do.\nRun it with these settings to know."
+        )
     return 0

@@ -3,13 +3,15 @@
 
 What a job returned does not depend on when it ran, so the recorded jobs are put through the state machine
 once more: each is submitted as long after the job it followed on as it was in the recorded run, and costs
-the recorded QPU seconds.
+the recorded QPU seconds. Noise that a job learned for those after it is learned once in every session that takes it,
+however many sessions were recorded.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from sys import intern
 from typing import Any, NamedTuple, Self
@@ -18,6 +20,7 @@ from runner.declare.checks import shorten
 from runner.errors import ConfigError, UsageLimitError
 from runner.record.events import Estimate, Event, JobCompleted, JobSubmitted, SessionChanged
 from runner.record.log import of, remembered
+from runner.record.replay import LEARNER
 from runner.runtime.cost import CostModel, QueueDelay, Work, as_delay
 from runner.runtime.duration import parse_duration
 from runner.runtime.machine import BATCH, CLOSED, DEDICATED, DONE, QUEUED, TOLD, Job, Machine, SessionRecord
@@ -67,6 +70,11 @@ class Retimed:
     """`yes`: a job was not submitted, since time is kept for measuring the result; `perhaps`: one might not have been.
 
     What a run measures then is not recorded, so that its other numbers are not those that it would have had.
+    """
+    learns_otherwise: bool = False
+    """Jobs fell into other sessions than recorded, and it is not known which of them take noise that is learned there.
+
+    What learning it again takes is in no number then.
     """
 
 
@@ -123,6 +131,9 @@ class RecordedJob:
     preparation: float
     work: tuple[Work, ...] | None
     """What the cost model reckons it by; None on a real machine."""
+    program: str
+    layers: tuple[str, ...] | None
+    """The layers whose noise it learned for those after it, and how; None of every other job."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +198,16 @@ def _recorded(event: JobSubmitted, after: str | None, known: dict[Any, Any]) -> 
         known.setdefault(event.qpu_estimate, event.qpu_estimate),
         known.setdefault(event.preparation, event.preparation),
         known.setdefault(work, work),
+        intern(event.program),
+        _layers(event),
     )
+
+
+def _layers(event: JobSubmitted) -> tuple[str, ...] | None:
+    """What a job learned for those after it; None of every other job, and of one that a program asked for by itself."""
+    if event.program != LEARNER or event.workload != LEARNER:
+        return None
+    return tuple(sorted(json.dumps(pub.get("layer"), sort_keys=True) for pub in event.pubs))
 
 
 def _work(part: Sequence[Any]) -> Work:
@@ -208,8 +228,34 @@ class _Recorded:
     qpu_seconds: float
     preparation: float
     tags: tuple[str, ...]
+    takes: bool = False
+    """Whether it takes noise that is learned in its session."""
     followers: list[_Recorded] = field(default_factory=list)
     order: int = 0
+
+
+class _Learning(NamedTuple):
+    """The job that learns the noise which others take."""
+
+    qpu_seconds: float
+    preparation: float
+    gap: float
+    """From its end to the submission of the job that waited for it [s]."""
+
+
+class _Read(NamedTuple):
+    """The recorded run as it is put through the machine."""
+
+    first: list[_Recorded]
+    """Jobs that followed on no other."""
+    closing_gap: float
+    """What passed between the last job and `close()` [s]."""
+    total: int
+    """Jobs, but for those of `learning`."""
+    learning: _Learning | None
+    """Submitted before the first job of a session that takes noise; None: jobs that learned it are jobs like others."""
+    puzzling: bool
+    """Noise was learned, and it is not known for which jobs."""
 
 
 def retime(
@@ -226,6 +272,7 @@ def retime(
     reopen: bool = False,
     reaction: float = 0.0,
     kept: Mapping[str, Kept] | None = None,
+    takers: Collection[str] | None = None,
     seed: int = 0,
     price_per_second: float | None = None,
 ) -> Retimed:
@@ -244,6 +291,8 @@ def retime(
         reopen: The program goes on in another session when one ends; otherwise it stops.
         reaction: Seconds between the last job and `close()`, where the recorded run shows no reaction at all.
         kept: Job → what has to be left of its session for it to be submitted; nothing for others.
+        takers: Workloads whose jobs of the Estimator take noise that a job has learned in their session; None: not
+            known.
         seed: Seeds the queue delays, as a service of that seed draws them.
         price_per_second: USD; the plan's if not given.
     """
@@ -252,10 +301,12 @@ def retime(
     if isinstance(plan, str) and plan not in PLANS:
         raise ConfigError(f"plan must be one of {', '.join(PLANS)}, got {plan!r}")
     chosen = plan if isinstance(plan, Plan) else PLANS[plan]
-    first, closing_gap, total = remembered(
+    story = Story.of(events)
+    names = None if takers is None else sorted(takers)
+    read = remembered(
         events,
-        f"re-timed with {cost}, {latency} and {reaction}",
-        lambda: _read(Story.of(events), cost, latency, reaction),
+        f"re-timed with {cost}, {latency}, {reaction} and noise for {names}",
+        lambda: _read(story, cost, latency, reaction, takers),
     )
     replay = _Replay(
         Machine(chosen, lanes=lanes),
@@ -266,20 +317,23 @@ def retime(
         seed,
         reopen,
         kept or {},
+        read.learning,
     )
-    replay.run(first, closing_gap)
+    replay.run(read.first, read.closing_gap)
     jobs = list(replay.machine.jobs.values())
-    done = sum(job.status == DONE for job in jobs)
+    done = sum(job.status == DONE and job.payload is not None for job in jobs)
+    lost = read.total - done + replay.learning_to_come
     now = replay.machine.now
     usage = sum(session.usage(now) or 0.0 for session in replay.machine.sessions.values())
     usage += sum(job.qpu_used for job in jobs if job.session is None)
+    otherwise = read.puzzling and _other_sessions(story, jobs)
     replay.machine.jobs.clear()  # the machine and its observer know each other, and would keep them for a while
     return Retimed(
         mode=mode,
         plan=chosen.name,
-        complete=done == total,
+        complete=done == read.total,
         jobs=tuple(_retimed(job) for job in jobs),
-        lost=total - done,
+        lost=lost,
         sessions=len(replay.machine.sessions),
         duration=max((job.finished for job in jobs if job.finished is not None), default=0.0),
         qpu_seconds=sum(job.qpu_used for job in jobs),
@@ -288,7 +342,17 @@ def retime(
         cost=usage * (chosen.price_per_second if price_per_second is None else price_per_second),
         events=tuple(replay.events),
         held_back=replay.held_back,
+        learns_otherwise=otherwise,
     )
+
+
+def _other_sessions(story: Story, jobs: Sequence[Job]) -> bool:
+    """Whether jobs that are done share sessions with others than they were recorded with."""
+    recorded = {job.id: job.session for job in story.jobs}
+    done = [job for job in jobs if job.status == DONE]
+    pairs = {(recorded[job.payload.id], None if job.session is None else job.session.id) for job in done}
+    one_way, other_way = {before for before, _ in pairs}, {now for _, now in pairs}
+    return (None in one_way) != (None in other_way) or not len(pairs) == len(one_way) == len(other_way)
 
 
 def as_recorded(
@@ -354,22 +418,30 @@ def _retimed(job: Job) -> RetimedJob:
 
 
 def _read(
-    story: Story, cost: CostModel | None, latency: float | None, reaction: float
-) -> tuple[list[_Recorded], float, int]:
-    """Return the jobs that followed on no other, what passed between the last job and `close()`, and the
-    count.
-    """
+    story: Story,
+    cost: CostModel | None,
+    latency: float | None,
+    reaction: float,
+    takers: Collection[str] | None,
+) -> _Read:
     ended = story.ended
+    learners = _learners(story, takers)
     jobs: dict[str, _Recorded] = {}
     replaced: dict[str, tuple[str | None, float]] = {}
     first: list[_Recorded] = []
+    latest: dict[str, str] = {}
+    learning = None
     for told in story.jobs:
         if told.id in jobs:
             raise ConfigError(f"job {shorten(told.id, 80)} is submitted twice in the journal; it is damaged")
         after = told.after
         gap = max(0.0, told.submitted - (ended[after].finished if after in ended else 0.0))
+        learner = None if after is None else learners.get(after)
+        waiting = gap if latency is None else latency
         while after in replaced:  # it followed on a job that was lost with its session: take that one's place
             after, gap = replaced[after]
+        if learner is not None and told.workload in latest and told.workload not in learner.tags:
+            after = latest[told.workload]  # it waited for what another workload had learned
         if latency is not None and after is not None:
             gap = latency
         end = ended.get(told.id)
@@ -379,21 +451,62 @@ def _read(
         qpu, preparation = _taken(told, end)
         if cost is not None:
             qpu, preparation = _reckoned(told, cost), cost.preparation
+        if told.id in learners:  # whether it comes here is for the sessions to say
+            replaced[told.id] = (after, gap)
+            learning = learning or _Learning(qpu, preparation, 0.0)
+            continue
+        if learner is not None and learning is not None and not learning.gap:
+            learning = learning._replace(gap=waiting)
+        takes = bool(learners) and _takes(told, takers or ())
         job = _Recorded(
             told.id, told.workload, told.index, told.device, told.submitted, gap, qpu, preparation, told.tags,
-            order=len(jobs),
+            takes, order=len(jobs),
         )  # fmt: skip
         jobs[job.id] = job
+        latest[job.workload] = job.id
         (jobs[after].followers if after in jobs else first).append(job)
     shortest = min(
         (job.gap for start in first for job in _tree(start) if job is not start),
         default=reaction,
     )
-    return (
-        first,
-        _closing_gap(story, shortest if latency is None else latency, latency),
-        len(jobs),
-    )
+    closing_gap = _closing_gap(story, shortest if latency is None else latency, latency)
+    puzzling = not learners and any(job.layers is not None for job in story.jobs)
+    return _Read(first, closing_gap, len(jobs), learning, puzzling)
+
+
+def _takes(job: RecordedJob, takers: Collection[str]) -> bool:
+    return job.workload in takers and job.program == "estimator"
+
+
+def _learners(story: Story, takers: Collection[str] | None) -> dict[str, RecordedJob]:
+    """Return the jobs that learned what every job of `takers` takes; none where that cannot be told.
+
+    It can where all of them learned the same layers, none of them for a program that asked for that: each was followed
+    by a job that takes them, and every such job had them learned in its session. Where there are several layers, a job
+    may take some of them only; all jobs take the same where their circuits are alike, as their lengths tell.
+    """
+    found = {job.id: job for job in story.jobs if job.layers is not None}
+    if takers is None or len({(job.device, job.layers) for job in found.values()}) != 1:
+        return {}
+    learned: set[tuple[str | None, str]] = set()
+    followed: set[str | None] = set()
+    circuits = set()
+    for job in story.jobs:
+        end = story.ended.get(job.id)
+        if job.id in found:
+            if end is None or not (end.done or end.session_ended) or not set(job.tags) <= set(takers):
+                return {}
+            followed.add(job.after)  # one that was learned in vain, at the end of a session, is learned again
+            if end.done:
+                learned.update((job.session, "" if job.session is not None else name) for name in job.tags)
+        elif _takes(job, takers):
+            followed.add(job.after)
+            circuits.add(frozenset(part.duration for part in job.work or ()))
+            if (job.session, "" if job.session is not None else job.workload) not in learned:
+                return {}
+    alone = any(story.ended[name].done and name not in followed for name in found)
+    (layers,) = {job.layers or () for job in found.values()}
+    return {} if alone or (len(layers) > 1 and len(circuits) > 1) else found
 
 
 def _taken(job: RecordedJob, end: _End | None) -> tuple[float, float]:
@@ -447,6 +560,15 @@ def _closing_gap(story: Story, reaction: float, latency: float | None) -> float:
     return max(0.0, called - end) if latency is None or called < end else latency
 
 
+@dataclass(slots=True)
+class _Known:
+    """Noise that is learned in one place."""
+
+    waiting: list[_Recorded]
+    """Jobs that wait for it."""
+    done: bool = False
+
+
 class _Replay:
     """The program of the recorded run, as far as the machine sees it."""
 
@@ -460,6 +582,7 @@ class _Replay:
         seed: int,
         reopen: bool,
         kept: Mapping[str, Kept],
+        learning: _Learning | None,
     ) -> None:
         self.machine = machine
         self.events: list[SessionChanged] = []
@@ -472,6 +595,10 @@ class _Replay:
         self._kept = kept
         self._evaluated: set[str] = set()
         self.held_back = ""
+        self._learning = learning
+        self._learners: dict[str, _Known] = {}
+        self._known: dict[tuple[str, str], _Known] = {}
+        self._answered: set[str] = set()
         self._sessions: dict[str, SessionRecord] = {}
         self._agenda: list[tuple[float, int, _Recorded]] = []
         self._ended: list[Job] = []
@@ -508,8 +635,13 @@ class _Replay:
         """Let the program go on that waited for the jobs that have just ended."""
         ended, self._ended = self._ended, []
         for job in ended:
+            if job.payload is None:
+                self._learned(job)
+                continue
             recorded: _Recorded = job.payload
             if job.status == DONE:
+                if job.session is not None:
+                    self._answered.add(job.session.id)
                 if recorded.id in self._kept:
                     self._evaluated.add(recorded.workload)
                 for follower in recorded.followers:
@@ -525,21 +657,28 @@ class _Replay:
             return
         if session is not None and not session.accepting:
             return
+        if recorded.takes and self._learning is not None and not self._knows(recorded, session):
+            return
         if session is not None and not self._admits(session, recorded):
             return
-        job = Job(
-            f"{recorded.id}/{len(machine.jobs)}",
-            machine.device(recorded.device),
-            session,
-            recorded.qpu_seconds,
-            recorded.preparation,
-            self._queue_delay.draw(self._seed, recorded.workload, recorded.index),
-            0,
-            recorded.workload,
-            recorded.index,
-            recorded.tags,
-            payload=recorded,
+        self._hand_in(
+            Job(
+                f"{recorded.id}/{len(machine.jobs)}",
+                machine.device(recorded.device),
+                session,
+                recorded.qpu_seconds,
+                recorded.preparation,
+                self._queue_delay.draw(self._seed, recorded.workload, recorded.index),
+                0,
+                recorded.workload,
+                recorded.index,
+                recorded.tags,
+                payload=recorded,
+            )
         )
+
+    def _hand_in(self, job: Job) -> None:
+        machine = self.machine
         over = machine.foresee((job,))
         if over and (not self._agenda or over[0] <= self._agenda[0][0]):
             machine.carry_out((job,), over[0])  # nothing can come between
@@ -549,6 +688,54 @@ class _Replay:
             machine.submit(job)
         except UsageLimitError:
             return
+
+    def _knows(self, recorded: _Recorded, session: SessionRecord | None) -> bool:
+        """Whether the noise that a job takes is learned where it goes; else it waits for the job that learns it.
+
+        In a session or batch it is learned for all workloads, in job mode by each for itself.
+        """
+        learning, machine = self._learning, self.machine
+        assert learning is not None
+        where = (recorded.device, recorded.workload) if session is None else (session.id, "")
+        known = self._known.get(where)
+        if known is not None:
+            if not known.done:
+                known.waiting.append(recorded)
+            return known.done
+        known = self._known[where] = _Known([recorded])
+        index = len(self._learners)
+        job = Job(
+            f"{LEARNER}/{len(machine.jobs)}",
+            machine.device(recorded.device),
+            session,
+            learning.qpu_seconds,
+            learning.preparation,
+            self._queue_delay.draw(self._seed, LEARNER, index),
+            0,
+            LEARNER,
+            index,
+            recorded.tags,
+        )
+        self._learners[job.id] = known
+        self._hand_in(job)
+        return False
+
+    def _learned(self, job: Job) -> None:
+        """Let those go on that waited for what a job learns."""
+        learning, known = self._learning, self._learners[job.id]
+        assert learning is not None
+        waiting, known.waiting = known.waiting, []
+        known.done = job.status == DONE
+        if not known.done:
+            self._known = {where: other for where, other in self._known.items() if other is not known}
+        if known.done or (self._reopen and job.session_ended):
+            for recorded in waiting:
+                self._later(recorded, self.machine.now + (learning.gap if known.done else 0.0))
+
+    @property
+    def learning_to_come(self) -> int:
+        """Jobs that learn noise which was never learned: those of a run that ended before."""
+        return int(self._learning is not None and not any(known.done for known in self._known.values()))
 
     def _admits(self, session: SessionRecord, job: _Recorded) -> bool:
         """Whether the results so far can still be measured after a job; see `Lab._admit`."""
@@ -566,6 +753,8 @@ class _Replay:
         if self._mode is None:
             return None
         session = self._sessions.get(device)
+        if session is not None and self._learned_in_vain(session):
+            return session
         if session is None or (self._reopen and not session.accepting):
             name = f"session-{len(self.machine.sessions)}"
             session = self.machine.open_session(
@@ -573,3 +762,9 @@ class _Replay:
             )
             self._sessions[device] = session
         return session
+
+    def _learned_in_vain(self, session: SessionRecord) -> bool:
+        """Whether a session had time to learn noise, and for no job that takes it; see `Lab._require_answer`."""
+        if session.accepting or session.id in self._answered:
+            return False
+        return any(job.payload is None and job.session is session for job in self.machine.jobs.values())

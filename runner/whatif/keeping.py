@@ -71,7 +71,11 @@ def _needed(settled: _Settled, parts: list[Sequence[Work]] | None, model: CostMo
     """Choosing among the most candidates and reporting one, of every workload, and once more the lowest of several."""
     if parts is None:
         measured = sum(model.qpu_seconds(job.work or ()) + pause for job in settled.measured)
-        return Kept(pause=pause, needed=GENEROUS * measured, once_more=measured, exactly=False)
+        learned = [
+            model.qpu_seconds(job.work or ()) + pause for job in settled.jobs if job.layers is not None
+        ]
+        needed = GENEROUS * measured + max(learned, default=0.0)
+        return Kept(pause=pause, needed=needed, once_more=measured, exactly=False)
     single = [model.qpu_seconds(part) + pause for part in parts]
     several = [
         model.qpu_seconds([Work(MOST_CANDIDATES * executions, duration) for executions, duration in part]) + pause

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -27,12 +27,14 @@ from runner.record.events import (
 )
 from runner.record.journal import read_telling
 from runner.record.log import first, of, outcome
-from runner.record.replay import lasting
+from runner.record.replay import LEARNER, RESULTS, lasting
 from runner.record.result import taken_in_all
 from runner.record.usage import Usage
+from runner.run.mitigation import declared
 from runner.runtime.cost import CostModel, QueueDelay
+from runner.runtime.machine import DONE
 from runner.runtime.plan import PLANS
-from runner.runtime.retime import as_recorded, retime
+from runner.runtime.retime import Story, as_recorded, retime
 from runner.whatif.keeping import kept
 
 if TYPE_CHECKING:
@@ -53,6 +55,9 @@ EVERY_MODE = (["session.mode=session"], ["session.mode=batch"], ["session.mode=j
 """What a recorded run is compared with when nothing else is asked for."""
 
 
+OWN_MITIGATION = ("mitigation_ladder", "kicked_ising")
+"""Experiments that say themselves which of their jobs take learned noise; no journal tells."""
+
 UNTOLD = "not told"
 """What stands for a charge that the service has not told."""
 
@@ -72,6 +77,11 @@ class Column:
     """What they lead to."""
     stopped: bool = False
     """The recorded run ended before it was done, so that jobs are missing that it never came to."""
+
+    @property
+    def learners(self) -> int:
+        """Jobs that learned noise for those after them."""
+        return sum(job.workload == LEARNER and job.status == DONE for job in self.retimed.jobs)
 
 
 def columns(
@@ -105,10 +115,11 @@ def columns(
     stopped = _was_stopped(events)
     with without_collection():
         lived = lasting(events)
+        takers = _takers(composer, started, lived)
         found = [
             Column("as recorded", recorded, _as_recorded(events, lived, recorded), stopped),
             *(
-                Column(title, session, _retime(lived, started, recorded, session, typed), stopped)
+                Column(title, session, _retime(lived, started, recorded, session, typed, takers), stopped)
                 for title, session in sessions.items()
             ),
         ]
@@ -181,6 +192,7 @@ def _retime(
     recorded: SessionConfig,
     session: SessionConfig,
     typed: Overrides,
+    takers: Collection[str] | None,
 ) -> Retimed:
     delay = session.queue_delay
     timed = recorded.clock == "wall" and "session.latency" in typed.keys
@@ -202,8 +214,24 @@ def _retime(
         reopen=session.on_expiry == "reopen",
         reaction=recorded.latency if recorded.clock == "virtual" else 0.0,
         kept=kept(events, session, fixed_shots=started.config["estimator"].get("target_stddev") is None),
+        takers=takers,
         seed=started.seed,
     )
+
+
+def _takers(composer: Composer, started: RunStarted, events: Sequence[Event]) -> frozenset[str] | None:
+    """The workloads whose jobs take noise that is learned in their session; None where nobody knows."""
+    jobs = Story.of(events).jobs
+    if not any(job.layers is not None for job in jobs):
+        return frozenset()
+    if started.config["experiment"].get("name") in OWN_MITIGATION:
+        return None
+    estimator = composer.revised("estimator", started.config, started.schemas, Overrides())
+    usual, final = (
+        setting is not None and setting.needs_noise and setting.model is None
+        for setting in map(declared, (estimator.mitigation, estimator.final_mitigation))
+    )
+    return frozenset(job.workload for job in jobs if (final if job.workload == RESULTS else usual))
 
 
 def _as_recorded(events: Sequence[Event], lived: Sequence[Event], session: SessionConfig) -> Retimed:
@@ -236,20 +264,20 @@ def table(found: Sequence[Column], *, stopped: bool = False) -> list[tuple[str, 
     for column in found:
         retimed, session = column.retimed, column.session
         limit = "" if session.mode == "job" else clock(session.longest)
-        known = not retimed.held_back
+        known = _is_known(retimed)
         finished = "no" if not retimed.complete or (stopped and column is found[0]) else "yes"
         if stopped and finished == "yes":
             finished = "as far as recorded"
-        if retimed.held_back == "perhaps":
+        if retimed.held_back == "perhaps" or retimed.learns_otherwise:
             finished = UNKNOWN
-        done = sum(job.status == "DONE" for job in retimed.jobs)
+        done = sum(job.status == DONE for job in retimed.jobs)
         for name, value in (
             ("mode", session.mode),
             ("plan", session.plan),
             ("maximum time", limit),
             ("would have finished", finished),
             ("jobs done", f"{done} of {done + retimed.lost}" if known else UNKNOWN),
-            ("sessions", str(retimed.sessions)),
+            ("sessions", UNKNOWN if retimed.learns_otherwise else str(retimed.sessions)),
             ("time", clock(retimed.duration) if known else UNKNOWN),
             ("queueing", clock(retimed.queue_seconds) if known else UNKNOWN),
             ("QPU time", clock(retimed.qpu_seconds) if known else UNKNOWN),
@@ -270,7 +298,12 @@ def _price(session: SessionConfig) -> str:
     return f"{own:g} USD a second as declared, not the plan's {plans:.2f}"
 
 
+def _is_known(retimed: Retimed) -> bool:
+    """Whether the numbers are those that a run would have had."""
+    return not retimed.held_back and not retimed.learns_otherwise
+
+
 def _charge(retimed: Retimed, value: float | None, shown: Callable[[float], str]) -> str:
-    if retimed.held_back:
+    if not _is_known(retimed):
         return UNKNOWN
     return UNTOLD if value is None else shown(value)
