@@ -53,10 +53,10 @@ def main(line: CommandLine) -> int:
             "A session's last seconds are kept for measuring the result: what a run measures that has to end for that "
             "is not recorded.\nRun it with these settings to know."
         )
-    if len({column.learners for column in found if not column.retimed.learns_otherwise}) > 1:
+    if any(column.learners > 1 for column in found if not column.retimed.learns_otherwise):
         print(
-            "Noise is learned once in each session that takes it, and by each workload in job mode, and counted so; "
-            "what it leads to\nis taken as recorded, though it differs where it is learned anew."
+            "Noise is learned once in each session that takes it, in job mode once by each workload. Where it is "
+            "learned anew, values differ,\nand what a run measures by them may; here that is as recorded."
         )
     if any(column.retimed.learns_otherwise for column in found):
         print(

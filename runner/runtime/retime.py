@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import heapq
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from sys import intern
@@ -220,7 +221,8 @@ class _Recorded:
 
     id: str
     workload: str
-    index: int
+    offset: int
+    """By how much its index was more than how many its workload had submitted before, those of lost sessions too."""
     device: str
     submitted: float
     gap: float
@@ -256,6 +258,8 @@ class _Read(NamedTuple):
     """Submitted before the first job of a session that takes noise; None: jobs that learned it are jobs like others."""
     puzzling: bool
     """Noise was learned, and it is not known for which jobs."""
+    reaction: float
+    """What passes until the program goes on in another session after the end of one [s]."""
 
 
 def retime(
@@ -318,6 +322,7 @@ def retime(
         reopen,
         kept or {},
         read.learning,
+        read.reaction,
     )
     replay.run(read.first, read.closing_gap)
     jobs = list(replay.machine.jobs.values())
@@ -428,12 +433,15 @@ def _read(
     learners = _learners(story, takers)
     jobs: dict[str, _Recorded] = {}
     replaced: dict[str, tuple[str | None, float]] = {}
+    submitted: Counter[str] = Counter()
     first: list[_Recorded] = []
     latest: dict[str, str] = {}
     learning = None
     for told in story.jobs:
         if told.id in jobs:
             raise ConfigError(f"job {shorten(told.id, 80)} is submitted twice in the journal; it is damaged")
+        offset = told.index - submitted[told.workload]
+        submitted[told.workload] += 1
         after = told.after
         gap = max(0.0, told.submitted - (ended[after].finished if after in ended else 0.0))
         learner = None if after is None else learners.get(after)
@@ -459,7 +467,7 @@ def _read(
             learning = learning._replace(gap=waiting)
         takes = bool(learners) and _takes(told, takers or ())
         job = _Recorded(
-            told.id, told.workload, told.index, told.device, told.submitted, gap, qpu, preparation, told.tags,
+            told.id, told.workload, offset, told.device, told.submitted, gap, qpu, preparation, told.tags,
             takes, order=len(jobs),
         )  # fmt: skip
         jobs[job.id] = job
@@ -469,9 +477,10 @@ def _read(
         (job.gap for start in first for job in _tree(start) if job is not start),
         default=reaction,
     )
-    closing_gap = _closing_gap(story, shortest if latency is None else latency, latency)
+    reaction = shortest if latency is None else latency
+    closing_gap = _closing_gap(story, reaction, latency)
     puzzling = not learners and any(job.layers is not None for job in story.jobs)
-    return _Read(first, closing_gap, len(jobs), learning, puzzling)
+    return _Read(first, closing_gap, len(jobs), learning, puzzling, reaction)
 
 
 def _takes(job: RecordedJob, takers: Collection[str]) -> bool:
@@ -488,23 +497,28 @@ def _learners(story: Story, takers: Collection[str] | None) -> dict[str, Recorde
     found = {job.id: job for job in story.jobs if job.layers is not None}
     if takers is None or len({(job.device, job.layers) for job in found.values()}) != 1:
         return {}
+    before: dict[str, str | None] = {}
     learned: set[tuple[str | None, str]] = set()
-    followed: set[str | None] = set()
+    alone = {name for name in found if name in story.ended and story.ended[name].done}
     circuits = set()
     for job in story.jobs:
+        before.setdefault(job.id, job.after if job.after in before else None)
         end = story.ended.get(job.id)
         if job.id in found:
             if end is None or not (end.done or end.session_ended) or not set(job.tags) <= set(takers):
                 return {}
-            followed.add(job.after)  # one that was learned in vain, at the end of a session, is learned again
             if end.done:
                 learned.update((job.session, "" if job.session is not None else name) for name in job.tags)
         elif _takes(job, takers):
-            followed.add(job.after)
             circuits.add(frozenset(part.duration for part in job.work or ()))
             if (job.session, "" if job.session is not None else job.workload) not in learned:
                 return {}
-    alone = any(story.ended[name].done and name not in followed for name in found)
+            after = job.after if end is None or not end.session_ended else None
+            while after in found or (after in story.ended and story.ended[after].session_ended):
+                alone.discard(
+                    after
+                )  # learned in vain, where that was lost at the end of a session, and learned again
+                after = before.get(after)
     (layers,) = {job.layers or () for job in found.values()}
     return {} if alone or (len(layers) > 1 and len(circuits) > 1) else found
 
@@ -583,6 +597,7 @@ class _Replay:
         reopen: bool,
         kept: Mapping[str, Kept],
         learning: _Learning | None,
+        reaction: float,
     ) -> None:
         self.machine = machine
         self.events: list[SessionChanged] = []
@@ -596,9 +611,11 @@ class _Replay:
         self._evaluated: set[str] = set()
         self.held_back = ""
         self._learning = learning
+        self._reaction = reaction
         self._learners: dict[str, _Known] = {}
         self._known: dict[tuple[str, str], _Known] = {}
         self._answered: set[str] = set()
+        self._submitted: Counter[str] = Counter()
         self._sessions: dict[str, SessionRecord] = {}
         self._agenda: list[tuple[float, int, _Recorded]] = []
         self._ended: list[Job] = []
@@ -647,7 +664,7 @@ class _Replay:
                 for follower in recorded.followers:
                     self._later(follower, self.machine.now + follower.gap)
             elif self._reopen and job.session_ended:
-                self._later(recorded, self.machine.now)
+                self._later(recorded, self.machine.now + self._reaction)
 
     def _submit(self, recorded: _Recorded) -> None:
         machine = self.machine
@@ -661,6 +678,8 @@ class _Replay:
             return
         if session is not None and not self._admits(session, recorded):
             return
+        index = self._submitted[recorded.workload] + recorded.offset
+        self._submitted[recorded.workload] += 1
         self._hand_in(
             Job(
                 f"{recorded.id}/{len(machine.jobs)}",
@@ -668,10 +687,10 @@ class _Replay:
                 session,
                 recorded.qpu_seconds,
                 recorded.preparation,
-                self._queue_delay.draw(self._seed, recorded.workload, recorded.index),
+                self._queue_delay.draw(self._seed, recorded.workload, index),
                 0,
                 recorded.workload,
-                recorded.index,
+                index,
                 recorded.tags,
                 payload=recorded,
             )
@@ -730,7 +749,7 @@ class _Replay:
             self._known = {where: other for where, other in self._known.items() if other is not known}
         if known.done or (self._reopen and job.session_ended):
             for recorded in waiting:
-                self._later(recorded, self.machine.now + (learning.gap if known.done else 0.0))
+                self._later(recorded, self.machine.now + (learning.gap if known.done else self._reaction))
 
     @property
     def learning_to_come(self) -> int:

@@ -115,6 +115,23 @@ def test_M1_retiming_tells_what_running_would_have_told(recorded_in: str, mode: 
     assert told.qpu_seconds == really["qpu_seconds"]
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_M1_jobs_lost_with_their_batch_are_submitted_again_as_a_program_does(seed: int) -> None:
+    """The program itself in short batches, of which 0, 1 and 2 jobs are lost: each later one draws another delay."""
+    delay = QueueDelay(kind="lognormal", seconds=6, sigma=0.8)
+    events, service = record("batch", jobs=5, queue_delay=delay, seed=seed)
+    short, _ = record("batch", jobs=5, queue_delay=delay, seed=seed, max_time="70s", reopen=True)
+    told = retime(events, mode="batch", queue_delay=delay, seed=service.seed, max_time="70s", reopen=True)
+    really = list(of(short, JobCompleted))
+
+    assert sum(event.session_ended for event in really) == seed
+    assert told.complete
+    assert sorted((job.workload, job.index, job.status) for job in told.jobs) == sorted(
+        (event.workload, event.index, event.status) for event in really
+    )
+    assert told.duration == pytest.approx(max(event.finished for event in really))
+
+
 def test_M1_a_shorter_limit_loses_jobs_or_reopens() -> None:
     """`stop` ends with the session, `reopen` gets everything done in several."""
     events, _ = record("session", jobs=8)
