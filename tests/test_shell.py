@@ -82,9 +82,11 @@ def test_every_command_names_its_directory(name: str, tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [*ODD, "a=b,c", "[x]", "${x}", "\\${x}", "1.5"])
+@pytest.mark.parametrize(
+    "name", [*(one for one in ODD if one != "\udcff"), "a=b,c", "[x]", "${x}", "\\${x}", "1.5"]
+)
 def test_inspect_says_what_reads_the_file(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What bash hands on is composed to the very path, through the shell's quotes and Hydra's."""
+    """What bash hands on is composed to the very path, through the shell's quotes and Hydra's; settings are UTF-8."""
     monkeypatch.chdir(tmp_path)
     path = Path(name)
     path.write_text(json.dumps({"XX": 0.5, "ZZ": -1.0}))

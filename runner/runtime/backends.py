@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from qiskit.circuit import ParameterExpression, QuantumCircuit
+from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.providers import BackendV2, Options
 from qiskit.providers.exceptions import QiskitBackendNotFoundError
 from qiskit.transpiler import Target
@@ -482,9 +483,20 @@ class LocalBackend(BackendV2):
             raise ConfigError(f"the circuit has a delay, {self.waits}")
         if self.ideal and self._noise_model is None:
             return
+        if self.ideal:
+            self._require_noise_of(circuit)
+            return
         self._require_working(circuit)
-        # of a simulator, too: a gate that its noise is not declared for would be simulated without any
         require_supported(circuit, self.target, self.name)
+
+    def _require_noise_of(self, circuit: QuantumCircuit) -> None:
+        """Refuse a gate that a simulator's noise is not declared for, and that would be simulated without any."""
+        known = frozenset(self.target.operation_names)
+        if (gate := _noiseless(circuit, known)) is not None:
+            raise ConfigError(
+                f"the circuit is not an ISA circuit of {self.name}: its noise is not of {gate}; transpile it, e.g. "
+                "with generate_preset_pass_manager(backend=backend)"
+            )
 
     def _require_working(self, circuit: QuantumCircuit) -> None:
         """Refuse instructions on qubits and edges that the calibration says do not work (S11)."""
@@ -608,6 +620,23 @@ def require_supported(circuit: QuantumCircuit, target: Target, name: str) -> Non
             "transpile it, e.g. with "
             "generate_preset_pass_manager(backend=backend)"
         )
+
+
+def _noiseless(circuit: QuantumCircuit, known: frozenset[str]) -> str | None:
+    """A standard gate of a circuit, of its branches or of what its other gates are made of, that is not among these."""
+    for one in circuit.data:
+        if one.name in known or one.name in SIMULATED_OPERATIONS:
+            continue
+        if one.name in get_standard_gate_name_mapping():
+            return str(one.name)
+        if one.is_control_flow():
+            inside = one.operation.blocks
+        else:
+            inside = [one.operation.definition] if one.operation.definition is not None else []
+        for block in inside:
+            if (found := _noiseless(block, known)) is not None:
+                return found
+    return None
 
 
 def _waits(circuit: QuantumCircuit) -> bool:

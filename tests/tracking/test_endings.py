@@ -254,11 +254,12 @@ def test_missing_programs_of_slurm_are_told_in_one_line(
 ) -> None:
     """Before anything is created; and a `scancel` that has gone since does not end the sweep."""
     monkeypatch.setenv("PATH", str(workdir))
-    for program in ("sbatch", "scancel"):
+    for program in ("sbatch", "scancel", "squeue", "srun"):
         assert main(["-m", *QUIET, "seed=1,2", "hydra/launcher=submitit_slurm"]) == 2
         assert f"hydra/launcher: {program} is not found" in capsys.readouterr().err
         assert not Path("outputs").exists()
-        Path(program).touch(0o755)
+        Path(program).write_text("#!/bin/sh\nexit 0\n")
+        Path(program).chmod(0o755)
     SlurmLauncher().get_ready(1)
 
     class Job:
