@@ -11,7 +11,7 @@ from runner import engine
 from runner.declare.checks import require_choice
 from runner.declare.config import flatten
 from runner.errors import ConfigError
-from runner.hamiltonian.scale import largest, size
+from runner.hamiltonian.scale import constants, largest, size
 from runner.optimizer import StopOptimization
 from runner.run.answer import EXACT, MEASURED, TRUNCATED, worth
 from runner.run.experiment import Experiment
@@ -303,8 +303,7 @@ def usual(hamiltonian: SparsePauliOp) -> tuple[float, float]:
     coefficient = largest(hamiltonian)
     if not coefficient:
         return 0.0, 1.0
-    trivial = ~(hamiltonian.paulis.x.any(axis=1) | hamiltonian.paulis.z.any(axis=1))
-    constant = float(hamiltonian.coeffs[trivial].real.sum())
+    constant = float(hamiltonian.coeffs[constants(hamiltonian)].real.sum())
     unit = 1.0 if 1e-3 <= coefficient <= 1e3 else 2.0 ** math.floor(math.log2(coefficient))
     return constant if abs(constant) > 1e3 * size(hamiltonian) else 0.0, unit
 

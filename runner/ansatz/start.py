@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner import engine
 from runner.declare.alternatives import either
-from runner.declare.checks import require_choice, require_integer, require_number, shorten
+from runner.declare.checks import require_choice, require_integer, require_number, shorten, twice
 from runner.declare.files import read_text
 from runner.errors import ConfigError
 from runner.hamiltonian.physics import physics_of
@@ -230,12 +230,9 @@ def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     Raises:
         ValueError: it does.
     """
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise ValueError(f"{shorten(name, 40)} stands twice")
-        found[name] = value
-    return found
+    if (name := twice([name for name, _ in pairs])) is not None:
+        raise ValueError(f"{shorten(name, 40)} stands twice")
+    return dict(pairs)
 
 
 def read_numbers(path: Path) -> Any:

@@ -27,6 +27,13 @@ def require_choice(key: str, value: str, choices: Sequence[str]) -> None:
         raise ConfigError(f"unknown choice {value!r}{nearest(value, choices)}", key=key)
 
 
+def twice(names: Sequence[str]) -> str | None:
+    """The first of some names that stands among them again; None where none does."""
+    if len({*names}) == len(names):
+        return None
+    return next(name for name in names if names.count(name) > 1)
+
+
 def require_text(text: str, key: str) -> None:
     """Refuse what cannot be written down as UTF-8: a name in another encoding, as a disk or a shell hands it over."""
     try:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from runner.declare.checks import nearest, shorten
+from runner.declare.checks import nearest, shorten, twice
 from runner.declare.files import read_bytes, without_collection
 from runner.declare.foreign import load_npy
 from runner.errors import ConfigError
@@ -232,12 +232,9 @@ def _words(line: str) -> list[str]:
 
 def _value(text: str) -> Any:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) < len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise _Unfit(f"has the key {shorten(twice, 30)!r} twice; keep one")
-        return made
+        if (name := twice([name for name, _ in pairs])) is not None:
+            raise _Unfit(f"has the key {shorten(name, 30)!r} twice; keep one")
+        return dict(pairs)
 
     try:
         return json.loads(text, object_pairs_hook=once)
@@ -248,9 +245,8 @@ def _value(text: str) -> Any:
         for node in ast.walk(tree):
             if isinstance(node, ast.Dict):
                 keys = [ast.unparse(key) for key in node.keys if key is not None]
-                if len({*keys}) < len(keys):
-                    twice = next(key for key in keys if keys.count(key) > 1)
-                    raise _Unfit(f"has the key {shorten(twice, 30)} twice; keep one")
+                if (key := twice(keys)) is not None:
+                    raise _Unfit(f"has the key {shorten(key, 30)} twice; keep one")
         return ast.literal_eval(tree)
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         raise _Unfit(f"is not JSON ({shorten(reason, 80)}); correct it") from None
@@ -259,10 +255,8 @@ def _value(text: str) -> Any:
 def _lowered(data: Mapping[Any, Any]) -> dict[str, Any]:
     """The same with keys in lower case; two that differ in case only are refused."""
     made = {str(key).lower(): value for key, value in data.items()}
-    if len(made) < len(data):
-        names = [str(key).lower() for key in data]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _Unfit(f"has the key {shorten(twice, 30)!r} twice; keep one")
+    if (name := twice([str(key).lower() for key in data])) is not None:
+        raise _Unfit(f"has the key {shorten(name, 30)!r} twice; keep one")
     return made
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from qiskit.quantum_info import SparsePauliOp
 
 from runner.hamiltonian.physics import Physical, Physics
-from runner.hamiltonian.scale import check_scale
+from runner.hamiltonian.scale import check_scale, constants
 
 
 class Hamiltonian(SparsePauliOp, Physical):
@@ -22,4 +22,4 @@ class Hamiltonian(SparsePauliOp, Physical):
     ) -> None:
         super().__init__(data, coeffs, **options)
         self.physics = physics or Physics()
-        check_scale(self.coeffs, ~(self.paulis.x.any(axis=1) | self.paulis.z.any(axis=1)), "hamiltonian")
+        check_scale(self.coeffs, constants(self), "hamiltonian")

@@ -40,18 +40,23 @@ def collected(operator: SparsePauliOp) -> SparsePauliOp:
 
     sizes = np.abs(operator.coeffs)
     # a constant may be larger than all else by far, and what is measured is the rest
-    measured = sizes[operator.paulis.x.any(axis=1) | operator.paulis.z.any(axis=1)]
+    measured = sizes[~constants(operator)]
     return operator.simplify(
         atol=ROUNDING * float((measured if measured.any() else sizes).max(initial=0.0)), rtol=0
     )
+
+
+def constants(operator: SparsePauliOp) -> np.ndarray:
+    """Which of its terms are the identity's, shape (T,)."""
+    found: np.ndarray = ~(operator.paulis.x.any(axis=1) | operator.paulis.z.any(axis=1))
+    return found
 
 
 def largest(operator: SparsePauliOp) -> float:
     """Its largest |coefficient| but for the identity's, in its unit; 0 where there is none other."""
     import numpy as np
 
-    measured = operator.paulis.x.any(axis=1) | operator.paulis.z.any(axis=1)
-    return float(np.abs(operator.coeffs[measured]).max(initial=0.0))
+    return float(np.abs(operator.coeffs[~constants(operator)]).max(initial=0.0))
 
 
 def size(operator: SparsePauliOp) -> float:
@@ -61,9 +66,8 @@ def size(operator: SparsePauliOp) -> float:
     """
     import numpy as np
 
-    measured = operator.paulis.x.any(axis=1) | operator.paulis.z.any(axis=1)
     # one after the other: penalties of recorded runs are multiples of it, to the last bit
-    return float(sum(np.abs(operator.coeffs[measured]).tolist()))
+    return float(sum(np.abs(operator.coeffs[~constants(operator)]).tolist()))
 
 
 def check_scale(coefficients: np.ndarray, trivial: Sequence[bool] | np.ndarray, key: str) -> None:

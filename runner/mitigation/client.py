@@ -167,6 +167,11 @@ class Setting(Randomizing):
         return self.pec or self.pea
 
     @property
+    def learns(self) -> bool:
+        """Does a job of its own learn that noise, for no other run's is declared?"""
+        return self.needs_noise and self.model is None
+
+    @property
     def strategy(self) -> str:
         """Which idle qubits belong to a layer."""
         return str(self.options.twirling.strategy)

@@ -406,8 +406,8 @@ class JournalReader:
             if len(line) > MAX_LINE:
                 self.damaged = f"line {number + 1} is longer than {MAX_LINE} bytes"
                 return
-            crc = crc32(line[:-_TAIL], self.crc)
-            if not line.endswith(b',"crc":"%08x"}' % crc):
+            crc = _follows(line, self.crc)
+            if crc is None:
                 self.damaged = f"line {number + 1} is damaged"
                 return
             try:
@@ -508,7 +508,7 @@ def opening(path: str | Path) -> RunStarted | None:
     line = open_kept(Path(path)).line(MAX_LINE)
     with contextlib.suppress(ValueError):
         require_readable(line, most=MAX_DECLARED)
-        if line.startswith(_FIRST) and line[-_TAIL:] == b',"crc":"%08x"}' % crc32(line[:-_TAIL]):
+        if line.startswith(_FIRST) and _follows(line, 0) is not None:
             event = from_line(line)
             return event if isinstance(event, RunStarted) else None
     return None
@@ -547,10 +547,8 @@ def result_at_end(path: str | Path) -> Mapping[str, Any] | None:
     before, told, ended = lines[-3:]
     with contextlib.suppress(ValueError):
         seed = int(before[-_TAIL:][len(',"crc":"') : -len('"}')], 16)
-        crc = crc32(told[:-_TAIL], seed)
-        whole = told.endswith(b',"crc":"%08x"}' % crc)
-        whole = whole and ended.endswith(b',"crc":"%08x"}' % crc32(ended[:-_TAIL], crc))
-        if whole and isinstance(from_line(ended), RunEnded):
+        crc = _follows(told, seed)
+        if crc is not None and _follows(ended, crc) is not None and isinstance(from_line(ended), RunEnded):
             event = from_line(told)
             return event.result if isinstance(event, Result) else None
     return None
@@ -609,7 +607,7 @@ def pack(path: Path, begun: Begun | None = None) -> bool:
         return False
     try:
         lock(descriptor, path, shared=True)  # shared, so that nobody who asks `is_open` takes us for a writer
-        _require_whole(path)
+        _require_whole(path, descriptor)
         return pack_file(path, begun)
     except BlockingIOError as error:
         raise JournalError(f"{path} is being written by another process") from error
@@ -619,32 +617,28 @@ def pack(path: Path, begun: Begun | None = None) -> bool:
         os.close(descriptor)
 
 
-def _require_whole(path: Path) -> None:
+def _require_whole(path: Path, descriptor: int) -> None:
     """Refuse a journal of which a line does not follow from those before it; what they tell is not looked at.
 
     Raises:
         JournalChangedError: naming the line.
     """
-    crc, number = 0, 0
-    begun: list[bytes] = []
-    for block in blocks(OpenFile(path)):
-        *lines, rest = block.split(b"\n")
-        if not lines:
-            begun.append(rest)
-            continue
-        lines[0] = b"".join((*begun, lines[0]))
-        begun = [rest]
-        for line in lines:
-            number += 1
-            crc = crc32(line[:-_TAIL], crc)
-            if not line.endswith(b',"crc":"%08x"}' % crc):
+    crc = 0
+    with open(descriptor, "rb", closefd=False) as file:
+        for number, line in enumerate(file, 1):
+            found = _follows(line[:-1], crc)
+            if found is None or not line.endswith(b"\n"):
+                what = "is damaged" if line.endswith(b"\n") else "is cut off"
                 raise JournalChangedError(
-                    f"{path}: line {number} is damaged; it was changed while the run went on"
+                    f"{path}: line {number} {what}; it was changed while the run went on"
                 )
-    if any(begun):
-        raise JournalChangedError(
-            f"{path}: line {number + 1} is cut off; it was changed while the run went on"
-        )
+            crc = found
+
+
+def _follows(line: bytes, crc: int) -> int | None:
+    """The checksum of a line that is intact behind one with this checksum; None where it is not."""
+    crc = crc32(line[:-_TAIL], crc)
+    return crc if line.endswith(b',"crc":"%08x"}' % crc) else None
 
 
 def _require_no_link(path: Path) -> None:

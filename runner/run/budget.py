@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runner.display.words import grouped
+from runner.errors import ConfigError
 from runner.record.events import SHOTS, BudgetReached, JobCompleted, JobSubmitted
 
 if TYPE_CHECKING:
@@ -113,6 +114,22 @@ def in_all(kept: Iterable[Measuring], pause: float, *, several: bool, learning: 
     seconds = sum(one.seconds + 2 * pause for one in kept)
     seconds += learning + pause if learning else 0.0
     return seconds + (max(one.seconds_again for one in kept) + pause if several and kept else 0.0)
+
+
+def no_room(limit: float, what: str, first: float, after: float) -> ConfigError:
+    """The line for a session that is over before a result can be measured with noise that is learned for it.
+
+    Args:
+        limit: seconds of the session.
+        what: what comes first, in words.
+        first: seconds of that.
+        after: seconds of learning and measuring.
+    """
+    return ConfigError(
+        f"{limit:g} s do not hold {what}, {first:.1f} s, and then learning noise and measuring the result, "
+        f"{after:.1f} s; raise it, or take session.on_expiry=reopen",
+        key="session.max_time",
+    )
 
 
 class Spending:

@@ -17,7 +17,6 @@ from runner.declare.config import RunConfig
 from runner.declare.plain import Values
 from runner.display.words import LEFT_OUT
 from runner.errors import (
-    ConfigError,
     JournalError,
     ResumeError,
     RunnerError,
@@ -52,7 +51,7 @@ from runner.run.answer import (
     lowest_seen,
     report,
 )
-from runner.run.budget import MeasuredBefore, Measuring, Spending, Spent, in_all
+from runner.run.budget import MeasuredBefore, Measuring, Spending, Spent, in_all, no_room
 from runner.run.mitigation import declared
 from runner.run.objective import EnergyFunction, JobStream, Objective, Term
 from runner.run.overlap import Overlap
@@ -788,8 +787,7 @@ class Lab:
         known = self._learning.get(name)
         if known is None:
             chosen = declared(self.mitigation_of(name))
-            known = chosen is not None and chosen.needs_noise and chosen.model is None
-            self._learning[name] = known
+            known = self._learning[name] = chosen is not None and chosen.learns
         return known
 
     def _may_stop(self, name: str) -> bool:
@@ -858,11 +856,7 @@ class Lab:
         """
         left = mode.time_left()
         if left is not None and left < seconds + needed:
-            raise ConfigError(
-                f"{left:.0f} s do not hold the first job, {seconds:.0f} s, and then learning noise and measuring the "
-                f"result, {needed:.0f} s; raise it, or take session.on_expiry=reopen",
-                key="session.max_time",
-            )
+            raise no_room(left, "the first job", seconds, needed)
 
     @contextmanager
     def together(self, names: Sequence[str]) -> Iterator[Callable[..., Future[Any]]]:

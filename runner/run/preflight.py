@@ -15,6 +15,7 @@ from runner.record.events import IbmAnnounced, JobCompleted, JobSubmitted, Sessi
 from runner.record.files import MAX_LINE
 from runner.record.replay import COUNTED, FUSED, IDENTITY, Record
 from runner.run.allocation import allocation_of
+from runner.run.budget import no_room
 from runner.run.choice import settled
 from runner.run.context import MOST_CANDIDATES, Lab
 from runner.run.experiment import sets_of_a_gradient
@@ -365,9 +366,9 @@ class Preparation:
             self._require_job("the result's energy", needed_then, shots)
         if self.config.experiment.optimizers_of(self.config):
             self._require_budget(f"one {what}", points, shots, plan, problem)
+            self._require_room(f"one {what}", needed, plan, problem)
         session = self.config.session
         limit = session.max_time_seconds
-        self._require_room(what, needed, plan, problem)
         needed += learning
         if limit is not None and session.mode != "job" and needed > limit:
             warnings.warn(
@@ -472,18 +473,14 @@ class Preparation:
         _, learning = self._learning(problem, final=True)
         if limit is None or not learning or session.mode == "job" or session.on_expiry != "stop":
             return
-        if self.config.estimator.precision == 0 or not self.config.experiment.optimizers_of(self.config):
+        if self.config.estimator.precision == 0:
             return
         shots = self.first_shots(plan)
         after = learning + sum(
             self._reckoned(problem, plan, count, shots, final=True)[1] for count in (MOST_CANDIDATES, 1)
         )
         if first + after > limit:
-            raise ConfigError(
-                f"{limit:g} s do not hold one {what}, {first:.1f} s, and then learning noise and measuring the result, "
-                f"{after:.1f} s; raise it, or take session.on_expiry=reopen",
-                key="session.max_time",
-            )
+            raise no_room(limit, what, first, after)
 
     def _require_learning(self, needed: float) -> None:
         longest = self.config.estimator.longest_job(self.service.plan)

@@ -377,7 +377,7 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
         """Return the executions and QPU seconds of the job that `run()` would submit before its own, to learn noise."""
         prepared = [self._prepare(pub, None) for pub in listed(pubs)]
         chosen = self._setting()
-        if chosen is None or not chosen.needs_noise or chosen.model is not None:
+        if chosen is None or not chosen.learns:
             return 0, 0.0
         work = work_of(self._learned().missing(self._learning_plans(chosen, prepared)))
         return sum(part.executions for part in work), self._qpu_seconds(work) if work else 0.0

@@ -23,14 +23,13 @@ from runner.declare.overrides import Overrides
 from runner.declare.provenance import typed_again
 from runner.display.shell import command
 from runner.errors import ConfigError, RunnerError, StorageError, TrackingError
-from runner.record.directory import RunDirectory, dated
+from runner.record.directory import dated
 from runner.record.environment import commit, versions
-from runner.run.execution import resume_command
 from runner.run.signals import WORDS, StopFlag, tell
 from runner.sweep.compose import Combination, SweepPlanner, SweepSettings, distinct, named
 from runner.sweep.directory import SweepDirectory
 from runner.sweep.launcher import LAUNCHERS, BasicLauncher, Launcher
-from runner.sweep.limits import going_on_in_words, read_raised, words_for
+from runner.sweep.limits import going_on_in_words, read_raised, typed_for, words_for
 from runner.sweep.member import OVER, Row, Task
 from runner.sweep.progress import SweepProgress, report
 from runner.tracking import SweepUploader
@@ -166,8 +165,7 @@ class Conductor:
                 notes.append(f"tracking  {self._tracking.uri}{origin}")
             if any(row["status"] not in OVER for row in table) or self._has_more(table):
                 started = Overrides.of(self.directory.header["overrides"])
-                again = typed_again(started)
-                typed = resume_command(RunDirectory(self.directory.shown), started.plugins, *again)
+                typed = typed_for(self.directory.shown, started.plugins, *typed_again(started))
                 notes.append(f"continue with: {typed}")
             notes += going_on_in_words(self.directory, table)
             report(table, self.directory.swept(), self.directory.shown, notes)

@@ -48,6 +48,11 @@ class Standing(NamedTuple):
     reason: str
     """Why it waits, in SLURM's word."""
 
+    @property
+    def over(self) -> bool:
+        """Whether SLURM does not go on with it."""
+        return self.state.startswith((*ENDED, GONE))
+
 
 def said_by(program: Sequence[str]) -> tuple[int, str, str]:
     """(exit status, output, what it complained of in one line) of one of SLURM's programs."""
@@ -160,7 +165,7 @@ class Queue:
     def _remembered(self, job: str) -> Standing:
         """What SLURM's accounts say of a job that has left the queue; there need not be any."""
         known = self._known.get(job)
-        if known is not None and known.state in (*ENDED, GONE):
+        if known is not None and known.over:
             return known
         status, output, _ = said_by(
             ["sacct", "--noheader", "--parsable2", "-X", "--format=State", f"--jobs={job}"]
@@ -170,7 +175,7 @@ class Queue:
 
     def _tell_what_is_waited_for(self) -> None:
         here = {job: self._known[job] for job in self._open}
-        waiting = {job: known for job, known in here.items() if not known.state.startswith((*ENDED, GONE))}
+        waiting = {job: known for job, known in here.items() if not known.over}
         if not waiting or any(known.state != "PENDING" for known in waiting.values()):
             self._moved = self.clock()
         elif self.clock() - self._moved > self._patience:
@@ -203,7 +208,7 @@ class QueuedJob:
             self._queue.forget(self.job_id)
             return True
         known = self._queue.standing(self.job_id)
-        if known is None or not known.state.startswith((*ENDED, GONE)):
+        if known is None or not known.over:
             self._missed = None
             return False
         self.state = known.state

@@ -510,8 +510,9 @@ class RehearsalLab(ForecastLab):
     def _learns_anew(self) -> bool:
         """Whether noise is learned again in each session that follows on one that has ended."""
         session, chosen = self.config.session, declared(self.config.estimator.mitigation)
-        learns = chosen is not None and chosen.needs_noise and chosen.model is None
-        return learns and session.mode != "job" and session.on_expiry == "reopen"
+        return (
+            chosen is not None and chosen.learns and session.mode != "job" and session.on_expiry == "reopen"
+        )
 
     def _propose_all(self, stream: JobStream, optimizer: OptimizerConfig) -> None:
         """Let NFT's lowest evaluation be another point than its answer, as with shot noise it mostly is."""

@@ -228,7 +228,7 @@ def _takers(composer: Composer, started: RunStarted, events: Sequence[Event]) ->
         return None
     estimator = composer.revised("estimator", started.config, started.schemas, Overrides())
     usual, final = (
-        setting is not None and setting.needs_noise and setting.model is None
+        setting is not None and setting.learns
         for setting in map(declared, (estimator.mitigation, estimator.final_mitigation))
     )
     return frozenset(job.workload for job in jobs if (final if job.workload == RESULTS else usual))

@@ -35,6 +35,14 @@ def half_made(path: Path, put: Put) -> None:
         store.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
+def half_changed(path: Path, empty_store: Put) -> None:
+    """The same with a run in it, so that it may not be put away."""
+    half_made(path, empty_store)
+    with closing(sqlite3.connect(path)) as store:
+        store.execute("INSERT INTO runs (run_uuid, name) VALUES ('a', 'b')")
+        store.commit()
+
+
 def test_a_store_killed_while_it_is_made_is_none(tmp_path: Path) -> None:
     """Kill -9 when a third of the tables are there; the next upload finds nothing in its way."""
     path = tmp_path / "mlflow.db"
@@ -128,10 +136,7 @@ def test_a_store_that_somebody_is_still_making_is_left_alone(
 def test_half_changed_tables_with_a_run_are_told_with_what_to_do(tmp_path: Path, empty_store: Put) -> None:
     """MLflow says of the table that is there already; the file keeps every byte, and moving it away helps."""
     path = tmp_path / "mlflow.db"
-    half_made(path, empty_store)
-    with closing(sqlite3.connect(path)) as store:
-        store.execute("INSERT INTO runs (run_uuid, name) VALUES ('a', 'b')")
-        store.commit()
+    half_changed(path, empty_store)
     directory = made.whole(tmp_path / "run", f"sqlite:///{path}", tmp_path / "artifacts", 2)
     report = sync(directory)
 
@@ -172,10 +177,7 @@ def test_ui_opens_a_store_that_was_left_half_made(tmp_path: Path, empty_store: P
 def test_ui_tells_what_to_do_with_half_changed_tables(tmp_path: Path, empty_store: Put) -> None:
     """MLflow's server ends with a page of text; of that one line is told, and the file keeps what it holds."""
     path = tmp_path / "mlflow.db"
-    half_made(path, empty_store)
-    with closing(sqlite3.connect(path)) as store:
-        store.execute("INSERT INTO runs (run_uuid, name) VALUES ('a', 'b')")
-        store.commit()
+    half_changed(path, empty_store)
     _, said, code = opened(f"sqlite:///{path}", tmp_path / "artifacts", 1)
 
     assert code == 5

@@ -6,7 +6,7 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 
-from runner.declare.checks import shorten
+from runner.declare.checks import shorten, twice
 from runner.hamiltonian.formats.number import coefficient, number, real_part
 from runner.hamiltonian.formats.source import Place, Source
 from runner.hamiltonian.formats.word import Word, WordTerm, check_word, word
@@ -86,8 +86,8 @@ def _header(rows: list[Row], source: Source, delimiter: str) -> list[str] | None
     found = [role(text) or "index" for text in words]  # pandas leaves the index without a name
     if delimiter == " " and len(rows) > 1 and len(rows[1][1]) == len(words) + 1 and "index" not in found:
         found.insert(0, "index")  # and prints no name at all for it
-    if len(set(found)) != len(found):
-        raise source.refuse(f"{_shown(words)} names {_twice(found)} twice; keep one", place)
+    if (name := twice(found)) is not None:
+        raise source.refuse(f"{_shown(words)} names {name} twice; keep one", place)
     if not {"label", "coefficient"} <= set(found):
         missing = "label" if "label" not in found else "coefficient"
         raise source.refuse(
@@ -95,10 +95,6 @@ def _header(rows: list[Row], source: Source, delimiter: str) -> list[str] | None
         )
     del rows[0]
     return found
-
-
-def _twice(found: list[str]) -> str:
-    return next(name for name in found if found.count(name) > 1)
 
 
 def _by_header(header: list[str], rows: Sequence[Row], source: Source) -> list[WordTerm]:

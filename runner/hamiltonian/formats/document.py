@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from runner.declare.checks import shorten
+from runner.declare.checks import shorten, twice
 from runner.errors import ConfigError
 from runner.hamiltonian.formats import columns, remarks
 from runner.hamiltonian.formats.columns import need_word, role
@@ -307,10 +307,8 @@ class Document:
         )
 
     def _check_once(self, pairs: Pairs, place: tuple[int, ...]) -> None:
-        names = pairs.names()
-        for name in names:
-            if names.count(name) > 1:
-                raise self.source.refuse(f"{shorten(name, 60)!r} stands twice; keep one", place or None)
+        if (name := twice(pairs.names())) is not None:
+            raise self.source.refuse(f"{shorten(name, 60)!r} stands twice; keep one", place or None)
 
     def _remarks(self, pairs: Pairs, known: set[int], place: tuple[int, ...]) -> None:
         """Check what else a dictionary says, and refuse what might belong to the operator."""

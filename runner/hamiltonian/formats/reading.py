@@ -11,6 +11,7 @@ from runner.declare.checks import shorten
 from runner.hamiltonian.formats.source import Source
 from runner.hamiltonian.formats.word import Word, WordTerm, check_word, shown
 from runner.hamiltonian.pauli import MAX_QUBITS, hamiltonian_of
+from runner.hamiltonian.scale import constants
 
 if TYPE_CHECKING:
     from runner.hamiltonian.operator import Hamiltonian
@@ -37,7 +38,7 @@ class Reading:
         operator = self.hamiltonian
         labels = (operator.paulis[:1] + operator.paulis[-1:]).to_labels()
         values = operator.coeffs.real
-        alone = ~(operator.paulis.x.any(axis=1) | operator.paulis.z.any(axis=1))
+        alone = constants(operator)
         facts = {
             "format": self.format,
             "qubits": int(operator.num_qubits),
