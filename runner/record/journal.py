@@ -624,7 +624,7 @@ def _require_whole(path: Path, descriptor: int) -> None:
         JournalChangedError: naming the line.
     """
     crc = 0
-    with open(descriptor, "rb", closefd=False) as file:
+    with os.fdopen(descriptor, "rb", closefd=False) as file:
         for number, line in enumerate(file, 1):
             found = _follows(line[:-1], crc)
             if found is None or not line.endswith(b"\n"):
